@@ -1,0 +1,1 @@
+"""The static engine: unpack, parse, lower, interpret abstractly; never runs submitted code."""

@@ -1,0 +1,1 @@
+"""What a submission is: its files, claims, logs and effective configuration."""

@@ -1,0 +1,1 @@
+"""The application: command line, review, sweep, and everything that executes a submission."""
