@@ -122,7 +122,13 @@ def _build(data: Mapping[str, Any]) -> Rulebook:
         constants=data["constants"],
         rules={code: _entry(code, row) for code, row in data["rules"].items()},
         records=tuple(
-            Record(_utc(r["created"]), r.get("pr"), float(r["val_bpb"]), r["author"], _utc(r["shown"]) if "shown" in r else None)
+            Record(
+                _utc(r["created"]),
+                r.get("pr"),
+                float(r["val_bpb"]),
+                r["author"],
+                _utc(r["shown"]) if "shown" in r else None,
+            )
             for r in data["records"]
         ),
         fingerprints=tuple(

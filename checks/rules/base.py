@@ -57,15 +57,21 @@ class Verdicts:
     group: Group
     rulebook: Rulebook
 
-    def fail(self, summary: str, evidence: Iterable[Evidence], clears: str = "", sources: Iterable[str] = ()) -> Finding:
+    def fail(
+        self, summary: str, evidence: Iterable[Evidence], clears: str = "", sources: Iterable[str] = ()
+    ) -> Finding:
         """A breach that the evidence proves."""
         return self._finding(Status.FAIL, summary, evidence, clears, sources)
 
-    def warn(self, summary: str, evidence: Iterable[Evidence], clears: str = "", sources: Iterable[str] = ()) -> Finding:
+    def warn(
+        self, summary: str, evidence: Iterable[Evidence], clears: str = "", sources: Iterable[str] = ()
+    ) -> Finding:
         """A deviation that organisers tolerated or never ruled on."""
         return self._finding(Status.WARN, summary, evidence, clears, sources)
 
-    def unknown(self, summary: str, evidence: Iterable[Evidence], clears: str = "", sources: Iterable[str] = ()) -> Finding:
+    def unknown(
+        self, summary: str, evidence: Iterable[Evidence], clears: str = "", sources: Iterable[str] = ()
+    ) -> Finding:
         """The rule applies and could not be decided; the summary says what is missing."""
         return self._finding(Status.UNKNOWN, summary, evidence, clears, sources)
 

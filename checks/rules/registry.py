@@ -36,6 +36,12 @@ def rules() -> tuple[Rule, ...]:
                 continue
             page = Path(str(module.__file__)).with_suffix(".md")
             found.append(
-                Rule(module.CODE, group, getattr(module, "check", None), getattr(module, "check_pull_request", None), page)
+                Rule(
+                    module.CODE,
+                    group,
+                    getattr(module, "check", None),
+                    getattr(module, "check_pull_request", None),
+                    page,
+                )
             )
     return tuple(found)
