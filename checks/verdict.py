@@ -119,7 +119,10 @@ class SubmissionVerdict:
 
 @dataclass(frozen=True)
 class Target:
-    """What was reviewed: a folder, a checkout or a pull request at a commit."""
+    """What was reviewed: a folder, a checkout or a pull request at a commit.
+
+    ``repository`` is GitHub's "owner/name" where the head commit can be opened; None when there is none to link to.
+    """
 
     path: str
     pr: int | None = None
@@ -127,15 +130,21 @@ class Target:
     base: str | None = None
     created: str | None = None
     title: str | None = None
+    repository: str | None = None
 
 
 @dataclass(frozen=True)
 class RulebookRef:
-    """Which rule set judged."""
+    """Which rule set judged.
+
+    ``limits`` repeats the numbers that reports draw (``artifact_cap_bytes``, ``train_cap_seconds``,
+    ``eval_cap_seconds``, ``seeds``), under the names that they have in the rulebook's ``[constants]``.
+    """
 
     name: str
     version: str
     as_of: str | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""One module per output format: how text from a submission is written so that it stays text."""

@@ -1,0 +1,199 @@
+"""Reads the facts of a submission's verdict into types.
+
+Facts are plain JSON that may come from a stored, hostile document: whatever has not the type that the contract
+promises is treated as absent. Strings are still unescaped here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_MAX_RUNS = 200
+_MAX_POINTS = 20_000
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """One run as a log tells it: times in seconds, sizes in bytes.
+
+    ``curve`` holds (step, training loss), ``val_curve`` (step, val_bpb), ``ttt_curve`` (chunk, running val_bpb).
+    """
+
+    log: str
+    index: int
+    seed: int | None
+    val_bpb: float | None
+    val_loss: float | None
+    train_seconds: float | None
+    eval_seconds: float | None
+    artifact_bytes: int | None
+    code_bytes: int | None
+    model_bytes: int | None
+    steps: int | None
+    world_size: int | None
+    gpu: str
+    complete: bool
+    reason: str
+    val_bpb_line: int
+    curve: tuple[tuple[float, float], ...]
+    val_curve: tuple[tuple[float, float], ...]
+    ttt_curve: tuple[tuple[float, float], ...]
+
+    @property
+    def label(self) -> str:
+        """Short name of the run for a legend."""
+        seed = f"seed {self.seed}" if self.seed is not None else "seed unknown"
+        return f"{seed} · {self.log.rsplit('/', 1)[-1]}" + (f" · run {self.index + 1}" if self.index else "")
+
+
+@dataclass(frozen=True)
+class SettingFacts:
+    """One value of the effective configuration and where it came from."""
+
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True)
+class RecordFacts:
+    """The record in force and how the complete runs compare with it (BPB); absent numbers are None."""
+
+    val_bpb: float | None = None
+    pr: int | None = None
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class SubmissionFacts:
+    """Everything that reports show of one submission beside its findings."""
+
+    claimed_val_bpb: float | None
+    code_bytes: int | None
+    model_params: int | None
+    runs: tuple[RunFacts, ...]
+    configuration: tuple[SettingFacts, ...]
+    record: RecordFacts
+
+    @property
+    def complete_runs(self) -> tuple[RunFacts, ...]:
+        """The runs that reached their final score."""
+        return tuple(run for run in self.runs if run.complete)
+
+
+def read(facts: Mapping[str, Any]) -> SubmissionFacts:
+    """Return the facts with their types checked."""
+    runs = facts.get("runs")
+    configuration = facts.get("configuration")
+    return SubmissionFacts(
+        claimed_val_bpb=number(facts.get("claimed_val_bpb")),
+        code_bytes=whole(facts.get("code_bytes")),
+        model_params=whole(facts.get("model_params")),
+        runs=tuple(_run(r) for r in runs[:_MAX_RUNS] if isinstance(r, Mapping)) if isinstance(runs, list) else (),
+        configuration=tuple(_settings(configuration)) if isinstance(configuration, Mapping) else (),
+        record=_record(facts),
+    )
+
+
+def number(value: object) -> float | None:
+    """Return a finite number, or None for anything else (booleans included)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        result = float(value)
+    except OverflowError:
+        return None
+    return result if math.isfinite(result) and abs(result) < 1e18 else None
+
+
+def whole(value: object) -> int | None:
+    """Return an integer of sensible size, or None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18 else None
+
+
+def _run(run: Mapping[str, Any]) -> RunFacts:
+    lines = run.get("lines")
+    return RunFacts(
+        log=_string(run.get("log")),
+        index=whole(run.get("index")) or 0,
+        seed=whole(run.get("seed")),
+        val_bpb=number(run.get("val_bpb")),
+        val_loss=number(run.get("val_loss")),
+        train_seconds=number(run.get("train_seconds")),
+        eval_seconds=number(run.get("eval_seconds")),
+        artifact_bytes=whole(run.get("artifact_bytes")),
+        code_bytes=whole(run.get("code_bytes")),
+        model_bytes=whole(run.get("model_bytes")),
+        steps=whole(run.get("steps")),
+        world_size=whole(run.get("world_size")),
+        gpu=_string(run.get("gpu")),
+        complete=run.get("complete") is True,
+        reason=_string(run.get("reason")),
+        val_bpb_line=(whole(lines.get("val_bpb")) or 0) if isinstance(lines, Mapping) else 0,
+        curve=_points(run.get("curve")),
+        val_curve=_scores(run.get("scores")),
+        ttt_curve=_points(run.get("ttt_curve")),
+    )
+
+
+def _points(rows: object) -> tuple[tuple[float, float], ...]:
+    """First two columns of the rows that are numbers."""
+    if not isinstance(rows, list):
+        return ()
+    pairs = (
+        (number(row[0]), number(row[1]))
+        for row in rows[:_MAX_POINTS]
+        if isinstance(row, (list, tuple)) and len(row) >= 2
+    )
+    return _sorted(pairs)
+
+
+def _scores(scores: object) -> tuple[tuple[float, float], ...]:
+    """Validation scores taken at a step during training: (step, val_bpb)."""
+    if not isinstance(scores, list):
+        return ()
+    return _sorted(
+        (number(s.get("step")), number(s.get("val_bpb"))) for s in scores[:_MAX_POINTS] if isinstance(s, Mapping)
+    )
+
+
+def _sorted(pairs: Iterable[tuple[float | None, float | None]]) -> tuple[tuple[float, float], ...]:
+    return tuple(sorted((x, y) for x, y in pairs if x is not None and y is not None))
+
+
+def _settings(configuration: Mapping[str, Any]) -> Iterable[SettingFacts]:
+    for name, setting in list(configuration.items())[:1_000]:
+        if isinstance(setting, Mapping):
+            yield SettingFacts(
+                str(name), _string(setting.get("value")), _string(setting.get("from", setting.get("from_")))
+            )
+
+
+def _record(facts: Mapping[str, Any]) -> RecordFacts:
+    values = facts.get("significance")
+    if not isinstance(values, Mapping):
+        return RecordFacts()
+    interval = values.get("interval")
+    low, high = interval if isinstance(interval, (list, tuple)) and len(interval) == 2 else (None, None)
+    return RecordFacts(
+        val_bpb=number(values.get("record_bpb")),
+        pr=whole(values.get("record_pr")),
+        mean=number(values.get("mean_bpb")),
+        low=number(low),
+        high=number(high),
+        p_value=number(values.get("p_value")),
+        target=number(values.get("target_bpb")),
+    )
+
+
+def _string(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else str(value)[:1_000]
