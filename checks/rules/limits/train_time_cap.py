@@ -1,0 +1,91 @@
+"""train-time-cap: training takes at most 600 s of wall clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from checks.rules.base import Case, Verdicts
+from checks.rules.counted import counted
+from checks.rules.places import name_run, of_folder, of_run
+from checks.submission.model import Run
+from checks.verdict import Evidence, Finding, Group
+
+CODE = "train-time-cap"
+
+
+def check(case: Case) -> Finding:
+    """Compare the training clock of every run that counts with the cap and its tolerances."""
+    say = Verdicts(CODE, Group.LIMITS, case.rulebook)
+    numbers = case.rulebook.rule(CODE).numbers
+    cap = float(case.rulebook.constants["train_cap_seconds"])
+    runs = counted(case).runs
+    timed = [r for r in runs if r.train_seconds is not None]
+    if not timed:
+        if case.non_record:
+            return say.not_applicable("A non-record submission, and no run logs its training time.")
+        missing = [of_run(case, r, "val_bpb", f"{name_run(r)}: no training time") for r in runs[:3]]
+        return say.unknown(
+            "No complete run logs its training time.",
+            missing or [of_folder(case, "no complete run")],
+            "Attach complete logs that print train_time.",
+        )
+    longest = max(timed, key=_seconds)
+    seconds = _seconds(longest)
+    over = [r for r in timed if _seconds(r) > float(numbers["fail_seconds"])]
+    if case.non_record and over:
+        return say.not_applicable(f"Non-record: training of {seconds:,.1f} s is not held to the {cap:.0f} s of the record track.")
+    if over:
+        return say.fail(
+            f"{len(over)} of {len(timed)} runs train longer than {cap:.0f} s; the longest {seconds:,.1f} s.{_stall(longest)}",
+            [_evidence(case, r) for r in over],
+            f"Stop training at {cap:.0f} s of wall clock and rerun.",
+        )
+    if seconds > float(numbers["tolerated_seconds"]):
+        return say.warn(
+            f"Training takes {seconds:.3f} s, {seconds - cap:.3f} s over the cap; merged records stay within a step of it.",
+            [_evidence(case, r) for r in timed if _seconds(r) > float(numbers["tolerated_seconds"])],
+            "Stop one step earlier.",
+        )
+    unclocked = _unclocked(timed)
+    if unclocked and not case.non_record:
+        return say.warn(
+            f"The run has no wall-clock stop (MAX_WALLCLOCK_SECONDS is 0); a fixed step count took {seconds:.1f} s here, "
+            "and nothing keeps it under the cap elsewhere.",
+            [of_run(case, r, "settings.MAX_WALLCLOCK_SECONDS", "no wall-clock stop") for r in unclocked],
+            "Stop by the clock.",
+        )
+    return say.passed(f"Longest of {len(timed)} runs: {seconds:.3f} s of training.", [_evidence(case, longest)])
+
+
+def _seconds(run: Run) -> float:
+    return run.train_seconds or 0.0
+
+
+def _stall(run: Run) -> str:
+    """Name the step that took longest when one stall alone explains the excess."""
+    gaps = [
+        (after[2] - before[2], before[0], after[0])
+        for before, after in zip(run.curve, run.curve[1:], strict=False)
+        if after[0] > before[0] and after[2] > before[2]
+    ]
+    if len(gaps) < 3:
+        return ""
+    usual = sorted(gap / (end - start) for gap, start, end in gaps)[len(gaps) // 2]
+    gap, start, end = max(gaps, key=lambda g: g[0] - usual * (g[2] - g[1]))
+    lost = gap - usual * (end - start)
+    return f" {lost:.0f} s of it pass between steps {start} and {end}." if lost > 10.0 else ""
+
+
+def _unclocked(runs: Sequence[Run]) -> list[Run]:
+    return [r for r in runs if _is_zero(r.settings.get("MAX_WALLCLOCK_SECONDS", ""))]
+
+
+def _is_zero(text: str) -> bool:
+    try:
+        return float(text) <= 0.0
+    except ValueError:
+        return False
+
+
+def _evidence(case: Case, run: Run) -> Evidence:
+    return of_run(case, run, "train_seconds", f"{name_run(run)}: {_seconds(run):.3f} s of training", "clock")
