@@ -39,13 +39,17 @@ class RuleEntry:
 
 @dataclass(frozen=True)
 class Record:
-    """One row of the record table. ``val_bpb`` lower is better; ``shown`` is when the README first showed it."""
+    """One row of the record table. ``val_bpb`` lower is better; ``shown`` is when the README first showed it.
+
+    ``scores`` are the final val_bpb of the merged logs, one a seed; empty where no such logs are known.
+    """
 
     created: dt.datetime
     pr: int | None
     val_bpb: float
     author: str
     shown: dt.datetime | None
+    scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ def _build(data: Mapping[str, Any]) -> Rulebook:
                 float(r["val_bpb"]),
                 r["author"],
                 _utc(r["shown"]) if "shown" in r else None,
+                tuple(float(score) for score in r.get("scores", ())),
             )
             for r in data["records"]
         ),

@@ -62,18 +62,10 @@ def _seconds(run: Run) -> float:
 
 
 def _stall(run: Run) -> str:
-    """Name the step that took longest when one stall alone explains the excess."""
-    gaps = [
-        (after[2] - before[2], before[0], after[0])
-        for before, after in zip(run.curve, run.curve[1:], strict=False)
-        if after[0] > before[0] and after[2] > before[2]
-    ]
-    if len(gaps) < 3:
-        return ""
-    usual = sorted(gap / (end - start) for gap, start, end in gaps)[len(gaps) // 2]
-    gap, start, end = max(gaps, key=lambda g: g[0] - usual * (g[2] - g[1]))
-    lost = gap - usual * (end - start)
-    return f" {lost:.0f} s of it pass between steps {start} and {end}." if lost > 10.0 else ""
+    """Name the stalls of the step clock, when there were any."""
+    stalls = run.details.get("stalls", ())
+    named = [f"{s['seconds']:.0f} s between steps {s['from_step']} and {s['to_step']}" for s in stalls[:2]]
+    return f" The clock stalled for {' and '.join(named)}." if named else ""
 
 
 def _unclocked(runs: Sequence[Run]) -> list[Run]:
