@@ -30,7 +30,7 @@ def _suite(parent: ET.Element, name: str, findings: tuple[Finding, ...]) -> None
     failures = sum(1 for f in findings if f.status is Status.FAIL and f.waiver is None)
     skipped = sum(1 for f in findings if f.waiver is not None or f.status in _SKIPPED)
     counts = {"tests": str(len(findings)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
-    suite = ET.SubElement(parent, "testsuite", name=clean(name), **counts)
+    suite = ET.SubElement(parent, "testsuite", {"name": clean(name), **counts})
     for finding in findings:
         case = ET.SubElement(suite, "testcase", classname=clean(name), name=clean(finding.rule))
         if finding.evidence:

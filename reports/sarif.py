@@ -124,9 +124,8 @@ def _result(folder: str, finding: Finding, index: int, seen: Counter[str]) -> di
             {"location": _location(e), "executionOrder": i, "kinds": [escape.plain(e.role)], "importance": "essential"}
             for i, e in enumerate(events, 1)
         ]
-        result["codeFlows"] = [
-            {"message": {"text": "The order of events that was found."}, "threadFlows": [{"locations": steps}]}
-        ]
+        said = {"text": "The order of events that was found."}
+        result["codeFlows"] = [{"message": said, "threadFlows": [{"locations": steps}]}]
     if finding.waiver is not None:
         waiver = finding.waiver
         why = f"Waived by {waiver.by} until {waiver.until}: {waiver.why}"
