@@ -63,6 +63,12 @@ class Claims:
     json_keys: tuple[str, ...] = ()
     json_error: str = ""
     from_: Mapping[str, str] = field(default_factory=dict)
+    bytes_code: int | None = None
+    seed_scores: Mapping[int, float] = field(default_factory=dict)
+    hardware: str = ""
+    date: str = ""
+    json_path: str = ""
+    readme_path: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class Score:
 class Run:
     """One run found in a log (a log may hold several). Times in seconds, sizes in bytes, ``lines``: fact -> log line.
 
-    ``settings`` holds printed NAME -> value of the configuration; ``scores`` all scores in order; ``curve`` rows
+    ``settings`` holds printed NAME (upper case) -> value of the configuration; ``scores`` all scores in order; ``curve`` rows
     (step, loss, train seconds); ``ttt_curve`` rows (chunk, running val_bpb).
     """
 
@@ -120,11 +126,36 @@ class Run:
 
 @dataclass(frozen=True)
 class Setting:
-    """One value of the effective configuration and where it came from ("default train_gpt.py:52", "README.md:31", …)."""
+    """One value of the effective configuration and where it came from ("default train_gpt.py:52", "README.md:31", …).
+
+    ``conflicts`` are other values that a source of authority (log, command) gives, with their place; ``default`` is what
+    the script uses when nobody sets it.
+    """
 
     value: str
     from_: str
     conflicts: tuple[tuple[str, str], ...] = ()
+    default: str | None = None
+    default_from: str = ""
+
+
+@dataclass(frozen=True)
+class RunCommand:
+    """One way the author says the script is run. ``environment`` holds NAME -> value of assignments and exports.
+
+    ``rank`` orders several commands: the lowest is the headline's, the rest are ablations, smoke tests or other seeds.
+    """
+
+    file: str
+    line: int
+    text: str = ""
+    script: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    launcher: str = ""
+    nproc: int | None = None
+    rank: int = 0
+    why: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +171,7 @@ class Submission:
     runs: tuple[Run, ...] = ()
     configuration: Mapping[str, Setting] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    commands: tuple[RunCommand, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,117 @@
+"""The script's own source inside a training log: most scripts print themselves first.
+
+The source must go before any line is matched (its f-strings look like results), but it is evidence too: it says which
+code ran. One linear pass of byte searches; a span is only taken when its end is found and it reads like Python.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_START = re.compile(
+    rb"""^(?:\xef\xbb\xbf)?(?:from\ __future__\ import\ |import\ [a-z_]\w*|from\ [A-Za-z_][\w.]*\ import\ |"{3}|'{3}|\#!\S{0,60}python)""",
+    re.MULTILINE | re.VERBOSE,
+)
+# What scripts print right after their source; none of these can stand at the start of a line of Python.
+_END = re.compile(
+    rb"""^(?:={40,}[ \t]*\r?$|Running\ Py|Python\ 3\.\d|\+-{60,}|[A-Z][a-z]{2}\ [A-Z][a-z]{2}\ [ \d]\d\ \d\d:\d\d
+    |val_bpb:(?:enabled|byte)|world_size:\ ?\d|seed:\ ?\d|run_id:|step:\d|\d{1,7}/\d{1,7}\ (?:train|val)_loss|Hyperparameters:|train_loader:
+    |train_shards:|logs/\S{1,120}\.txt\r?$)""",
+    re.MULTILINE | re.VERBOSE,
+)
+_CODE = re.compile(
+    rb"^(?:import \w|from \S{1,80} import |def \w|class \w|@\w|if __name__| {4,8}(?:return|def|self\.|for|if) ?)", re.M
+)
+_PACKED = re.compile(rb"\bexec\(")
+_ENOUGH = 6  # code-like lines that make a span a source
+
+
+@dataclass(frozen=True)
+class EmbeddedSource:
+    """A script printed into a log. ``text`` has LF line ends and no line added by the logger; lines are 1-based."""
+
+    first_line: int
+    last_line: int
+    start: int
+    end: int
+    text: bytes
+
+    def matches(self, script: bytes) -> bool:
+        """Whether this is that script, line ends and blank lines at either end aside."""
+        return _normal(self.text) == _normal(script)
+
+
+def find_sources(data: bytes) -> tuple[EmbeddedSource, ...]:
+    """Return the sources embedded in a log, in order; ``start`` and ``end`` are byte offsets into ``data``."""
+    spans: list[tuple[int, int]] = []
+    at = 0
+    while (begin := _START.search(data, at)) is not None:
+        end = _END.search(data, begin.end())
+        if end is None:
+            break
+        if not _is_source(data, begin.start(), end.start()):
+            at = end.end()
+            continue
+        stop = _past_rulers(data, end)
+        spans.append((_with_comments_above(data, begin.start()), stop))
+        at = stop
+    return tuple(_embedded(data, spans))
+
+
+def matching_script(source: EmbeddedSource, scripts: Mapping[str, bytes]) -> str | None:
+    """Return the path of the script that the embedded source is, or None."""
+    return next((path for path, text in scripts.items() if source.matches(text)), None)
+
+
+def _is_source(data: bytes, start: int, end: int) -> bool:
+    if _PACKED.search(data, start, end):
+        return True
+    return sum(1 for _, _ in zip(range(_ENOUGH), _CODE.finditer(data, start, end), strict=False)) == _ENOUGH
+
+
+def _past_rulers(data: bytes, end: re.Match[bytes]) -> int:
+    """A ruler of ``=`` inside a docstring is no end: go on while what follows, up to the next end, is code."""
+    while data[end.start() : end.start() + 1] == b"=":
+        following = _END.search(data, end.end())
+        if following is None or not _is_code_only(data, end.end(), following.start()):
+            break
+        end = following
+    return end.start()
+
+
+def _is_code_only(data: bytes, start: int, end: int) -> bool:
+    return end - start > 200 and _START.match(data, start + 1) is None and _is_source(data, start, end)
+
+
+def _with_comments_above(data: bytes, start: int) -> int:
+    """Move a start up over the comment lines directly above it (a licence, a shebang)."""
+    while start > 0:
+        above = data.rfind(b"\n", 0, start - 1) + 1
+        if data[above : above + 1] != b"#":
+            break
+        start = above
+    return start
+
+
+def _embedded(data: bytes, spans: list[tuple[int, int]]) -> list[EmbeddedSource]:
+    found, line, counted = [], 1, 0
+    for start, end in spans:
+        line += data.count(b"\n", counted, start)
+        last = line + max(data.count(b"\n", start, end) - 1, 0)
+        text = data[start:end].replace(b"\r\n", b"\n")
+        found.append(EmbeddedSource(line, last, start, end, text.removesuffix(b"\n")))
+        line, counted = line + data.count(b"\n", start, end), end
+    return found
+
+
+def covering(sources: tuple[EmbeddedSource, ...], line: int) -> EmbeddedSource | None:
+    """Return the source that a log line lies in, if any."""
+    at = bisect_right(sources, line, key=lambda s: s.first_line) - 1
+    return sources[at] if at >= 0 and line <= sources[at].last_line else None
+
+
+def _normal(text: bytes) -> bytes:
+    return text.replace(b"\r\n", b"\n").replace(b"\xef\xbb\xbf", b"", 1).strip(b"\n")

@@ -1,0 +1,239 @@
+"""The run command: how the README, shell scripts and submission.json say that the script is run.
+
+Several commands are usual (data preparation, smoke tests, ablations, one per seed); ``rank`` orders them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from checks.submission.model import RunCommand, SourceFile
+from checks.submission.shell_words import assignments, logical_lines, simple_commands
+
+MAX_TEXT = 400_000
+_MAX_LINES = 5_000
+_MAX_COMMANDS = 200
+_MAX_SHELL_FILES = 40
+
+_LAUNCHER = re.compile(r"(?:.*/)?(torchrun|python[\d.]*|accelerate|deepspeed|uv|srun|mpirun|modal)$")
+_NPROC = re.compile(r"--nproc[-_]per[-_]node(?:=(\d+))?$")
+_INLINE = re.compile(r"`([^`\n]{8,2000})`")
+_LOOKS_RUN = re.compile(
+    r"\b(?:torchrun|python[\d.]*|accelerate|deepspeed)\b.*\.py\b|\bexport\s+[A-Z]|^\s*(?:env\s+)?[A-Z][A-Z0-9_]*=\S"
+)
+_SHELL_FENCE = re.compile(r"(?:```|~~~)+\s*(\w*)")
+_ASIDE = re.compile(
+    r"ablat|baseline|smoke|optional|debug|\btest\b|mlx|sweep|local|sanity|without|control|compar|quick|cpu|1x|1×|single[- ]gpu|data|tokeniz|prepar"
+    r"|previous|prior|old|download",
+    re.IGNORECASE,
+)
+_MAIN = re.compile(
+    r"reproduc|run command|how to run|running|final|submission|full run|headline|record|8x|8×|launch|command|train",
+    re.IGNORECASE,
+)
+_NOT_TRAINING = re.compile(
+    r"(?:data|prepare|download|cached_challenge|tokeniz|test|analy|plot|setup|install|upload|convert|verify|check|bench|sweep)",
+    re.IGNORECASE,
+)
+_JSON_COMMAND = re.compile(r"(?:command|cmd|run|launch|reproduce)", re.IGNORECASE)
+_JSON_ENVIRONMENT = re.compile(
+    r"^(?:env|env_vars|environment|environment_variables|run_env|config_env)$", re.IGNORECASE
+)
+
+
+def read_commands(files: Mapping[str, SourceFile]) -> tuple[RunCommand, ...]:
+    """Return every run command found in the folder, the headline's first.
+
+    Args:
+        files: the folder's files by path relative to it.
+    """
+    found: list[RunCommand] = []
+    shells = 0
+    for path in sorted(files, key=lambda p: (p.count("/"), p)):
+        file = files[path]
+        name = file.name.lower()
+        if file.kind != "file" or file.size > 4 * MAX_TEXT:
+            continue
+        if name.startswith("readme"):
+            found += _from_readme(path, _text(file), files)
+        elif name.endswith((".sh", ".bash", ".slurm", ".sbatch")) and shells < _MAX_SHELL_FILES:
+            shells += 1
+            lines = list(enumerate(_text(file).split("\n", _MAX_LINES)[:_MAX_LINES], 1))
+            found += _from_lines(path, lines, 10, path, files)
+        elif name.startswith("submission") and name.endswith(".json"):
+            found += _from_json(path, _text(file), files)
+    found.sort(key=lambda c: c.rank)
+    return tuple(found[:_MAX_COMMANDS])
+
+
+def _from_readme(path: str, text: str, files: Mapping[str, SourceFile]) -> list[RunCommand]:
+    found: list[RunCommand] = []
+    heading, fenced = "", False
+    block: list[tuple[int, str]] = []
+    depth = 10 * min(path.count("/"), 3)
+    above = ""
+    for number, line in enumerate(text.split("\n", _MAX_LINES)[:_MAX_LINES], 1):
+        if _SHELL_FENCE.match(line.lstrip()):
+            if fenced:
+                found += _from_lines(path, block, depth, f"{heading} {above}", files)
+                block = []
+            fenced = not fenced
+        elif fenced:
+            block.append((number, line))
+        elif line.startswith("#"):
+            heading, above = line[:200], ""
+        else:
+            above = line[:200] if line.strip() else above
+            spans = [m[1] for m in _INLINE.finditer(line[:4000])]
+            if line.startswith(("    ", "\t")) or re.match(
+                r"\s*(?:torchrun|python3?|[A-Z_]+=\S+ .*torchrun)\s", line[:4000]
+            ):
+                spans.append(line[:4000])
+            inline = [(number, span) for span in spans if _LOOKS_RUN.search(span)]
+            found += _from_lines(path, inline, depth + 4, f"{heading} {line[:200]}", files)
+    if block:
+        found += _from_lines(path, block, depth, heading, files)
+    return found
+
+
+def _from_lines(
+    path: str, lines: Sequence[tuple[int, str]], rank: int, context: str, files: Mapping[str, SourceFile]
+) -> Iterator[RunCommand]:
+    """Read one block: assignments and exports hold for the commands after them."""
+    scope: dict[str, str] = {}
+    at: dict[str, int] = {}
+    comment = ""
+    for number, line in logical_lines(lines):
+        if line.startswith("#"):
+            comment = line
+            continue
+        for words in simple_commands(line):
+            values, rest = assignments(words, scope)
+            if not rest:
+                scope.update(values)
+                at.update(dict.fromkeys(values, number))
+                continue
+            command = _command(path, number, line, rest, files)
+            if command is not None:
+                yield _ranked(
+                    command,
+                    {**scope, **values},
+                    {**at, **dict.fromkeys(values, number)},
+                    rank,
+                    f"{context} {comment}",
+                    files,
+                )
+        if line:
+            comment = ""
+
+
+def _command(
+    path: str, line: int, text: str, words: Sequence[str], files: Mapping[str, SourceFile]
+) -> RunCommand | None:
+    launcher = _LAUNCHER.match(words[0])
+    if launcher is None:
+        return None
+    script = next((w for w in words[1:] if w.endswith(".py") and not w.startswith("-")), None)
+    if script is None:
+        return None
+    names = [w for w in words if w.endswith("torchrun")] or [launcher[1]]
+    nproc = None
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        match = _NPROC.match(word)
+        if match:
+            count = match[1] or following
+            nproc = int(count) if count.isascii() and count.isdigit() and len(count) < 6 else None
+    return RunCommand(
+        path, line, text[:2000], _in_folder(script, files), launcher=names[0].rsplit("/", 1)[-1], nproc=nproc
+    )
+
+
+def _ranked(
+    command: RunCommand,
+    environment: Mapping[str, str],
+    lines: Mapping[str, int],
+    rank: int,
+    context: str,
+    files: Mapping[str, SourceFile],
+) -> RunCommand:
+    why = []
+    script = command.script or ""
+    if script not in files:
+        rank += 60
+        why.append("the script is not in the folder")
+    if _NOT_TRAINING.search(script.rsplit("/", 1)[-1]):
+        rank += 80
+        why.append("not a training script")
+    if command.nproc != 8:
+        rank += 5
+        why.append(f"{command.nproc or 1} process(es)")
+    if _ASIDE.search(context):
+        rank += 20
+        why.append("in a side section")
+    elif _MAIN.search(context):
+        rank -= 3
+        why.append("in the section that says how to run")
+    return RunCommand(
+        command.file,
+        command.line,
+        command.text,
+        command.script,
+        dict(environment),
+        command.launcher,
+        command.nproc,
+        rank,
+        "; ".join(why),
+        dict(lines),
+    )
+
+
+def _from_json(path: str, text: str, files: Mapping[str, SourceFile]) -> list[RunCommand]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    found: list[RunCommand] = []
+    for key, value in _entries(data):
+        at = text.find(json.dumps(key))
+        line = text.count("\n", 0, at) + 1 if at >= 0 else 1
+        if isinstance(value, str) and _JSON_COMMAND.search(key) and _LOOKS_RUN.search(value[:4000]):
+            found += _from_lines(path, [(line, part) for part in value[:8000].split("\n")], 2, "run command", files)
+        elif isinstance(value, dict) and _JSON_ENVIRONMENT.match(key):
+            pairs = {str(k): str(v) for k, v in list(value.items())[:300] if isinstance(v, (str, int, float))}
+            named = {k: v[:300] for k, v in pairs.items() if re.fullmatch(r"[A-Z][A-Z0-9_]{1,60}", k)}
+            if named:
+                found.append(
+                    RunCommand(
+                        path, line, key, None, named, rank=8, why="environment", lines=dict.fromkeys(named, line)
+                    )
+                )
+    return found
+
+
+def _entries(data: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(data, dict):
+        for key, value in list(data.items())[:500]:
+            yield str(key)[:80], value
+            if isinstance(value, dict):
+                for inner, deep in list(value.items())[:200]:
+                    yield str(inner)[:80], deep
+
+
+def _in_folder(script: str, files: Mapping[str, SourceFile]) -> str:
+    """The path in the folder that a command's script means: commands are often given from the repository's root."""
+    plain = script.removeprefix("./")
+    if plain in files:
+        return plain
+    parts = plain.split("/")
+    for start in range(1, len(parts)):
+        tail = "/".join(parts[start:])
+        if tail in files and "records" in parts[:start] + ["records" if "$" in plain else ""]:
+            return tail
+    return plain
+
+
+def _text(file: SourceFile) -> str:
+    return file.read(MAX_TEXT).decode("utf-8", "replace")
