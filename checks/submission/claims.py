@@ -80,7 +80,7 @@ def read_claims(files: Mapping[str, SourceFile], title: str | None, folder: str)
     elif bpb is None and titled is not None:
         bpb, from_["val_bpb"] = titled, "title"
     track = facts["track"]
-    words = (track, str(data.get("submission_type", "")), str(data.get("status", "")), str(data.get("type", "")))
+    words = (track or "", str(data.get("submission_type", "")), str(data.get("status", "")), str(data.get("type", "")))
     non_record = (
         "track_non_record" in folder
         or data.get("non_record") is True

@@ -18,6 +18,7 @@ _OTHERS = re.compile(
 )
 _NON_RECORD = re.compile(r"\bnon[-_ ]?record", re.IGNORECASE)
 _NOT_OURS = re.compile(r"\bnot?\b.{0,20}non[-_ ]?record", re.IGNORECASE)
+_MEAN_ROW = re.compile(r"\s*\|[\s*_]*(?:\d+[- ]seed )?(?:mean|average|avg)\b", re.IGNORECASE)
 _MAX_LINES = 1500
 _MAX_LINE = 1000
 _MAX_SCORES = 40
@@ -41,7 +42,7 @@ def readme_scores(text: str) -> tuple[tuple[float, int], ...]:
             value = float(match[1] or match[2])
             if 0.0 < value < 20.0 and not _OTHERS.search(line[max(0, match.start() - 40) : match.start()]):
                 found.append((_prominence(line, number), number, value))
-        if "|" in line and re.search(r"\b(?:mean|average|avg)\b", line, re.IGNORECASE):
+        if _MEAN_ROW.match(line):
             values = [float(m[1]) for m in _BARE.finditer(line)]
             found += [(3, number, v) for v in values if 0.05 < v < 20.0]
     found.sort(key=lambda entry: entry[:2])
