@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import re
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from checks.rules.base import Case
-from checks.submission.model import Run
+from checks.rules.places import readme_lines
+from checks.submission.log_scores import is_diagnostic
+from checks.submission.model import Run, Score
 
+_NUMBER = re.compile(r"(?<![\d.+\-−])(\d\.\d{4,10})(?![\d.])")
 SAME = 5e-9  # two logs that print the same eight digits are the same run
 
 
@@ -35,7 +40,9 @@ def counted(case: Case) -> Counted:
 
     Incomplete runs and second logs of one run never do. Of several runs with one seed, the one that the README or
     submission.json cites counts, else the last; runs of another script do not count beside runs of the submitted one.
+    Where the author cites another final score of a run than the last one printed, the run carries that score.
     """
+    stated = _stated(case)
     left: list[tuple[Run, str]] = []
     complete: list[Run] = []
     for run in case.submission.runs:
@@ -45,7 +52,9 @@ def counted(case: Case) -> Counted:
             left.append((run, f"it is a second log of the run in {twin.log}"))
         else:
             complete.append(run)
-    cited = _cited(case, complete)
+    by_run = {id(r): _with_cited_score(case, r, stated) for r in complete}
+    cited = [new for r in complete if (new := by_run[id(r)]) is not None]
+    complete = [by_run[id(r)] or r for r in complete]
     if any(r.source_matches for r in complete):
         for run in [r for r in complete if r.source_matches is False and r not in cited]:
             complete.remove(run)
@@ -70,10 +79,35 @@ def _same_run(one: Run, other: Run) -> bool:
     return None in times or times[0] == times[1]
 
 
-def _cited(case: Case, runs: Sequence[Run]) -> list[Run]:
-    """Runs whose own score stands in the README or submission.json, to the digits given there."""
-    stated = case.submission.claims.readme_val_bpb
-    return [r for r in runs if r.val_bpb is not None and any(_rounds_to(r.val_bpb, s) for s in stated)]
+def _stated(case: Case) -> tuple[float, ...]:
+    """Every number of the README that may be a score, and the scores of submission.json."""
+    numbers = [float(m) for _, _, line in readme_lines(case) for m in _NUMBER.findall(line[:2000])]
+    return (*case.submission.claims.seed_scores.values(), *numbers)
+
+
+def _with_cited_score(case: Case, run: Run, stated: Sequence[float]) -> Run | None:
+    """Return the run with the final score that the author cites for it, None when none is cited."""
+    own = case.submission.claims.seed_scores.get(run.seed) if run.seed is not None else None
+    wanted = (own,) if own is not None else stated
+    if run.val_bpb is not None and any(_rounds_to(run.val_bpb, s) for s in wanted):
+        return run
+    for score in reversed([s for s in run.scores if s.step is None and not is_diagnostic(s.label)]):
+        if own is not None and _rounds_to(score.val_bpb, own):
+            return with_score(run, score)
+    return None
+
+
+def with_score(run: Run, score: Score) -> Run:
+    """Return the run with another of its scores as its final one."""
+    ratio = score.val_loss / (score.val_bpb * math.log(2)) if score.val_loss and score.val_bpb else run.bytes_per_token
+    return replace(
+        run,
+        val_bpb=score.val_bpb,
+        val_loss=score.val_loss,
+        bytes_per_token=ratio,
+        lines={**run.lines, "val_bpb": score.line, "val_loss": score.line},
+        details={**run.details, "score_label": score.label},
+    )
 
 
 def _rounds_to(value: float, stated: float) -> bool:

@@ -1,0 +1,108 @@
+"""config-mix: the runs behind a mean are runs of one configuration, the submitted one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from checks.rules.base import Case, Verdicts
+from checks.rules.counted import counted
+from checks.rules.places import at, name_run, of_run
+from checks.submission.configuration import same_value
+from checks.submission.model import Run, Setting
+from checks.verdict import Evidence, Finding, Group
+
+CODE = "config-mix"
+SHOWN = 6
+
+_IDENTITY = re.compile(r"(_PATH|_DIR|_FILE|_FILES|_ROOT|_LOG|_PORT|_ID|_NAME|_TAG|_DEVICE|_PREFIX|_OUT|_OUTPUT)$|^(SEED|WANDB|NCCL|TORCH|CUDA|LOG)_?")
+_PLACE = re.compile(r"(.+):(\d+)$")
+
+
+def check(case: Case) -> Finding:
+    """Compare the runs with each other, and the configuration's witnesses with each other."""
+    say = Verdicts(CODE, Group.EVIDENCE, case.rulebook)
+    runs = counted(case).runs
+    names = _names(case)
+    differing = _differing(runs, names)
+    if differing:
+        text = "; ".join(_say(name, values) for name, values in list(differing.items())[:4])
+        return say.fail(
+            f"The runs do not share one configuration: {text}.",
+            [of_run(case, r, f"settings.{name}", f"{name} = {v}") for name, rows in list(differing.items())[:SHOWN] for r, v in rows],
+            "Run every seed with the submitted configuration.",
+        )
+    versions = {r.details.get("source_sha256") for r in runs if r.details.get("source_sha256")}
+    if len(versions) > 1:
+        return say.warn(
+            f"The logs print {len(versions)} different scripts.",
+            [of_run(case, r, "source_bytes", f"{name_run(r)}: a script of {r.source_bytes:,} bytes") for r in runs if r.source_bytes],
+            "Run every seed with the submitted script.",
+        )
+    settings = {n: s for n, s in case.submission.configuration.items() if n in names}
+    conflicts = {n: s for n, s in settings.items() if s.conflicts}
+    if conflicts:
+        return say.warn(
+            "The run command and the logs disagree: " + "; ".join(_conflict(n, s) for n, s in list(conflicts.items())[:4]) + ".",
+            [e for n, s in list(conflicts.items())[:SHOWN] for e in _witnesses(case, n, s)],
+            "Give the command that ran.",
+        )
+    built = _not_default(case, settings)
+    if built:
+        return say.warn(
+            f"The script's defaults do not build the claimed model; {len(built)} variables have to be set: "
+            + ", ".join(f"{n}={s.value} (default {s.default})" for n, s in list(built.items())[:8])
+            + ".",
+            [e for n, s in list(built.items())[:SHOWN] for e in _witnesses(case, n, s)],
+            "Make the submitted configuration the script's defaults.",
+        )
+    if not runs:
+        return say.not_applicable("No complete run to compare.")
+    if len(runs) == 1:
+        return say.passed("One run counts; nothing contradicts the submitted configuration.", [of_run(case, runs[0], "val_bpb", name_run(runs[0]))])
+    return say.passed(
+        f"{len(runs)} runs print the same configuration, the seed aside.", [of_run(case, r, "val_bpb", name_run(r)) for r in runs[:SHOWN]]
+    )
+
+
+def _names(case: Case) -> set[str]:
+    """Variables that the script reads, without those that only name a run or a place."""
+    identity = set(case.rulebook.rule(CODE).numbers["identity"])
+    return {n for n in case.submission.configuration if n not in identity and not _IDENTITY.search(n)}
+
+
+def _differing(runs: Sequence[Run], names: set[str]) -> dict[str, list[tuple[Run, str]]]:
+    found = {}
+    for name in sorted(names):
+        rows = [(r, r.settings[name]) for r in runs if name in r.settings]
+        if len(rows) > 1 and any(not same_value(rows[0][1], v) for _, v in rows[1:]):
+            found[name] = rows
+    return found
+
+
+def _say(name: str, rows: Sequence[tuple[Run, str]]) -> str:
+    return f"{name} is " + ", ".join(f"{v} in {r.log}" for r, v in rows[:3])
+
+
+def _conflict(name: str, setting: Setting) -> str:
+    others = ", ".join(f"{value} by {place}" for value, place in setting.conflicts[:2])
+    return f"{name} is {setting.value} by {setting.from_}, {others}"
+
+
+def _not_default(case: Case, settings: dict[str, Setting]) -> dict[str, Setting]:
+    """Variables set away from their defaults, provided one of them shapes the model."""
+    architecture = set(case.rulebook.rule(CODE).numbers["architecture"])
+    changed = {n: s for n, s in settings.items() if s.default is not None and not same_value(s.value, s.default)}
+    return changed if architecture & changed.keys() else {}
+
+
+def _witnesses(case: Case, name: str, setting: Setting) -> list[Evidence]:
+    places = [(setting.value, setting.from_), *setting.conflicts]
+    if setting.default is not None and setting.default_from:
+        places.append((f"{setting.default} (default)", setting.default_from))
+    found = []
+    for value, place in places:
+        match = _PLACE.match(place.removeprefix("default "))
+        if match:
+            found.append(at(case, match[1], int(match[2]), f"{name} = {value}"))
+    return found
