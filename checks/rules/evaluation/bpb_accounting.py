@@ -1,0 +1,87 @@
+"""bpb-accounting: the score is the summed loss over the true number of bytes."""
+
+from __future__ import annotations
+
+from checks.rules.base import Case, Verdicts
+from checks.rules.counted import counted
+from checks.rules.evaluation.fingerprints import Coverage, coverage
+from checks.rules.places import name_run, of_folder, of_run
+from checks.submission.model import Run
+from checks.verdict import Evidence, Finding, Group
+
+CODE = "bpb-accounting"
+
+
+def check(case: Case) -> Finding:
+    """Check the byte count that the logs imply."""
+    return by_logs(case, Verdicts(CODE, Group.EVALUATION, case.rulebook))
+
+
+def by_logs(case: Case, say: Verdicts) -> Finding:
+    """Recompute bytes per token from every final (val_loss, val_bpb) pair and compare it with the tokenizer's own."""
+    runs = counted(case).runs
+    if not runs:
+        return say.not_applicable("No complete run counts, so there is no score to recompute.")
+    found = [(r, coverage(r, case.rulebook)) for r in runs]
+    wrong = [(r, c, why) for r, c in found if (why := _wrong(case, c))]
+    if wrong:
+        run, cover, why = wrong[0]
+        return say.fail(
+            f"The logs imply {cover.ratio:.4f} bytes per token, {why}; {len(wrong)} of {len(runs)} runs.",
+            [_pair(case, r, c) for r, c, _ in wrong],
+            "Count the bytes of the original text: sum over targets of the reference byte table.",
+        )
+    fitting = [(r, c) for r, c in found if _fits(c)]
+    if fitting:
+        run, cover = fitting[0]
+        what = f"that of {cover.by_ratio.name}" if cover.by_ratio else "which with the token count gives the canonical bytes"
+        return say.passed(f"The logs imply {cover.ratio:.4f} bytes per token, {what}.", [_pair(case, r, c) for r, c in fitting[:6]])
+    run, cover = found[0]
+    if cover.ratio is None:
+        return say.unknown(
+            "The logs give no val_loss in nats per token beside the final val_bpb, so the byte count cannot be recomputed.",
+            [of_run(case, run, "val_bpb", f"{name_run(run)}: {run.val_bpb}")],
+            "Log val_loss and val_bpb of the same evaluation.",
+        )
+    return say.unknown(
+        f"The logs imply {cover.ratio:.4f} bytes per token, that of no known tokenizer, and give no token count to check it with.",
+        [_pair(case, run, cover)],
+        "Log the number of validation tokens and prove the byte count of the tokenizer.",
+    )
+
+
+def _wrong(case: Case, cover: Coverage) -> str:
+    """Why the ratio is not the tokenizer's; empty when it is, or cannot be told."""
+    numbers = case.rulebook.rule(CODE).numbers
+    tolerance = float(numbers["tolerance"])
+    if cover.ratio is None or cover.by_ratio is not None and cover.by_tokens in (None, cover.by_ratio):
+        return ""
+    if cover.by_tokens is not None:
+        factor = cover.ratio / cover.by_tokens.bytes_per_token
+        if abs(factor - 1) <= tolerance:
+            return ""
+        expected = f"{cover.by_tokens.name} has {cover.by_tokens.bytes_per_token}"
+        return f"{factor:.4f} times too many ({expected}){_cause(case, factor)}" if factor > 1 else f"{factor:.4f} of what {expected}"
+    if cover.by_ratio is None and cover.byte_share is not None:
+        cause = _cause(case, cover.byte_share)
+        if cause:
+            return f"{cover.byte_share:.4f} times the canonical bytes of the validation text{cause}"
+    return ""
+
+
+def _fits(cover: Coverage) -> bool:
+    if cover.by_ratio is not None:
+        return True
+    return cover.byte_share is not None and abs(cover.byte_share - 1) <= 0.01
+
+
+def _cause(case: Case, factor: float) -> str:
+    known = case.rulebook.rule(CODE).numbers["known_inflations"]
+    return next((f": {k['cause']}" for k in known if abs(factor / float(k["factor"]) - 1) <= 0.004), "")
+
+
+def _pair(case: Case, run: Run, cover: Coverage) -> Evidence:
+    if run.val_bpb is None:
+        return of_folder(case, "no score")
+    what = f"{name_run(run)}: val_loss {run.val_loss} / (val_bpb {run.val_bpb} * ln 2) = {cover.ratio:.4f} bytes per token"
+    return of_run(case, run, "val_bpb", what, "report")

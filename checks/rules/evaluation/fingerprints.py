@@ -1,0 +1,52 @@
+"""How a run's token count and bytes per token compare with the known exports of the validation split (rulebook section 0)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from checks.rulebook import Fingerprint, Rulebook
+from checks.submission.model import Run
+
+WINDOW = 0.001  # trimming to whole windows and small export differences move a count by less than this share
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What a run's numbers say of its validation data.
+
+    ``by_tokens`` and ``by_ratio`` are the exports that its token count and its bytes per token fit. ``share`` is the part
+    of the validation tokens that was loaded (by the export that the ratio fits), ``byte_share`` the counted bytes over the
+    canonical ones; None where the log does not say.
+    """
+
+    tokens: int | None
+    ratio: float | None
+    by_tokens: Fingerprint | None
+    by_ratio: Fingerprint | None
+    share: float | None
+    byte_share: float | None
+
+
+def coverage(run: Run, rulebook: Rulebook) -> Coverage:
+    """Compare a run with the fingerprints."""
+    tolerance = float(rulebook.rule("bpb-accounting").numbers["tolerance"])
+    tokens, ratio = run.val_tokens, _per_token(run)
+    by_tokens = next(
+        (f for f in rulebook.fingerprints if tokens and any(abs(tokens / n - 1) <= WINDOW for n in f.scored_tokens)), None
+    )
+    near = [f for f in rulebook.fingerprints if ratio and abs(ratio / f.bytes_per_token - 1) <= tolerance]
+    by_ratio = by_tokens if by_tokens in near else min(near, key=lambda f: abs(f.bytes_per_token - (ratio or 0.0)), default=None)
+    share = tokens / min(by_ratio.scored_tokens) if tokens and by_ratio else None
+    canonical = int(rulebook.constants["canonical_validation_bytes"])
+    byte_share = tokens * ratio / canonical if tokens and ratio else None
+    return Coverage(tokens, ratio, by_tokens, by_ratio, share, byte_share)
+
+
+def _per_token(run: Run) -> float | None:
+    """Bytes per token of the final score; None when the log's val_loss is not in nats per token (nats or bits per byte)."""
+    ratio = run.bytes_per_token
+    if ratio is None or ratio <= 0 or run.val_bpb is None or run.val_loss is None:
+        return None
+    per_byte = abs(ratio - 1.0) < 0.01 or abs(ratio * math.log(2) - 1.0) < 0.01
+    return None if per_byte and (run.val_tokens or 0) < 100_000_000 else ratio

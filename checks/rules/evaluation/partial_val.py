@@ -1,0 +1,103 @@
+"""partial-val: the score covers all 50,000 validation documents."""
+
+from __future__ import annotations
+
+import re
+
+from checks.rules.base import Case, Verdicts
+from checks.rules.counted import counted
+from checks.rules.evaluation.fingerprints import Coverage, coverage
+from checks.rules.places import at, name_run, of_run
+from checks.submission.model import Run, Setting
+from checks.verdict import Evidence, Finding, Group
+
+CODE = "partial-val"
+
+_LIMIT = re.compile(r"^(VAL|EVAL|PPM|TTT_EVAL|NGRAM|BYTE)\w*(LIMIT|SUBSET|MAX)\w*(TOKENS?|DOCS?|SEQS?|BATCHES)?$|^(VAL|EVAL)_MAX_(TOKENS|DOCS|SEQS|BATCHES)$")
+_TOKENS = re.compile(r"TOKENS?$")
+_PLACE = re.compile(r"(?:default )?(.+):(\d+)$")
+
+
+def check(case: Case) -> Finding:
+    """Check how many validation tokens the logs say were scored."""
+    return by_logs(case, Verdicts(CODE, Group.EVALUATION, case.rulebook))
+
+
+def by_logs(case: Case, say: Verdicts) -> Finding:
+    """Compare token counts with the known exports, and look for a limit in the configuration of the headline."""
+    runs = counted(case).runs
+    if not runs:
+        return say.not_applicable("No complete run counts, so there is no score to check.")
+    allowed = float(case.rulebook.rule(CODE).numbers["fail_share"])
+    found = [(r, coverage(r, case.rulebook)) for r in runs]
+    short = [(r, c, s) for r, c in found if (s := _share(case, c)) is not None and s < 1 - allowed]
+    clears = "Score the whole validation split, as the reference does."
+    if short:
+        run, cover, share = min(short, key=lambda row: row[2])
+        return say.fail(
+            f"{len(short)} of {len(runs)} runs load {cover.tokens:,} validation tokens, {share:.1%} of the split.",
+            [_tokens(case, r, c) for r, c, _ in short],
+            clears,
+        )
+    if limit := _limited(case, runs):
+        name, setting, tokens = limit
+        return say.fail(
+            f"{name} limits the scored validation data to {setting.value} tokens of {tokens:,}.",
+            [_setting(case, name, setting), of_run(case, runs[0], "val_bpb", f"headline {runs[0].val_bpb}", "report")],
+            clears,
+        )
+    whole = [(r, c) for r, c in found if _share(case, c) is not None]
+    if whole:
+        run, cover = whole[0]
+        known = f", the export of {cover.by_tokens.name}" if cover.by_tokens else ""
+        return say.passed(f"{cover.tokens:,} validation tokens are loaded{known}.", [_tokens(case, r, c) for r, c in whole[:6]])
+    if all(c.tokens is None for _, c in found):
+        return say.unknown(
+            "No log prints the number of validation tokens.",
+            [of_run(case, runs[0], "val_bpb", f"{name_run(runs[0])}: {runs[0].val_bpb}")],
+            "Attach logs that print val_tokens.",
+        )
+    run, cover = found[0]
+    return say.unknown(
+        f"{cover.tokens:,} validation tokens fit no known export, and the log does not tell how many bytes they are.",
+        [_tokens(case, run, cover)],
+        "Log the number of bytes scored.",
+    )
+
+
+def _share(case: Case, cover: Coverage) -> float | None:
+    """The part of the split that was loaded; None when it cannot be told."""
+    if cover.by_tokens is not None:
+        return 1.0
+    if cover.share is not None:
+        return cover.share
+    if cover.byte_share is None:
+        fewest = min(min(f.scored_tokens) for f in case.rulebook.fingerprints)
+        return cover.tokens / fewest if cover.tokens and cover.tokens < fewest / 2 else None
+    tolerance = float(case.rulebook.rule(CODE).numbers["export_tolerance"])
+    return 1.0 if cover.byte_share > 1 - tolerance else cover.byte_share
+
+
+def _limited(case: Case, runs: tuple[Run, ...]) -> tuple[str, Setting, int] | None:
+    """A token limit of the configuration that bites in the evaluation that the headline came from."""
+    tokens = max((r.val_tokens or 0 for r in runs), default=0)
+    labels = " ".join(str(r.details.get("score_label", "")) for r in runs).lower()
+    for name, setting in case.submission.configuration.items():
+        value = setting.value.replace("_", "")
+        if not (_LIMIT.search(name) and _TOKENS.search(name) and value.isdigit() and 0 < int(value) < tokens):
+            continue
+        subject = name.split("_", 1)[0].lower()
+        if subject in ("val", "eval") or subject in labels:
+            return name, setting, tokens
+    return None
+
+
+def _setting(case: Case, name: str, setting: Setting) -> Evidence:
+    match = _PLACE.match(setting.from_)
+    if match is None:
+        return at(case, case.submission.script or "", 1, f"{name} = {setting.value}")
+    return at(case, match[1], int(match[2]), f"{name} = {setting.value}", "source")
+
+
+def _tokens(case: Case, run: Run, cover: Coverage) -> Evidence:
+    return of_run(case, run, "val_tokens", f"{name_run(run)}: {cover.tokens:,} validation tokens", "source")
