@@ -1,0 +1,533 @@
+"""Abstract interpretation of statements: the path that the effective configuration takes.
+
+Branches whose condition the configuration decides are followed alone; others are followed both ways on one state, where
+changes only add. Every loop body runs for a first and a later iteration. Nothing of the submission is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from checks.program.expressions import Expressions
+from checks.program.machine import Exhausted
+from checks.program.values import (
+    NONE,
+    NOTHING,
+    UNKNOWN,
+    Cell,
+    ClassObject,
+    External,
+    Flag,
+    Function,
+    Mapping as MappingObject,
+    ModuleRef,
+    Parameters,
+    Range,
+    Scope,
+    Scored,
+    Sequence,
+    Value,
+    join,
+    merge_labels,
+    merge_symbols,
+)
+
+
+class Flow(enum.Enum):
+    """How a block ended."""
+
+    NEXT = 0
+    RETURN = 1
+    BREAK = 2
+    CONTINUE = 3
+    RAISE = 4
+
+
+class Frame:
+    """What a function body has returned so far, and the variables at the breaks of the running loops."""
+
+    __slots__ = ("breaks", "result")
+
+    def __init__(self) -> None:
+        self.result: Value | None = None
+        self.breaks: list[list[dict[str, Value]]] = []
+
+
+class Interpreter(Expressions):
+    """Interprets modules, functions and statements."""
+
+    def __init__(
+        self, environment: dict[str, str], modules: Mapping[str, ast.Module], steps: int = 600_000, seconds: float = 12.0
+    ) -> None:
+        super().__init__(environment, steps, seconds)
+        self.modules = modules
+        self.scopes: dict[str, Scope] = {}
+        self.frames: list[Frame] = [Frame()]
+
+    def run(self, path: str) -> None:
+        """Interpret a file as the main program; what the budget does not reach is named in the trace."""
+        try:
+            self.run_module(path)
+        except Exhausted:
+            self.trace.exhausted = f"analysis stopped after {self.steps} steps in {self.file}:{self.line}"
+        except RecursionError:
+            self.trace.exhausted = f"analysis nested too deeply in {self.file}:{self.line}"
+
+    def run_module(self, path: str) -> Scope:
+        """Interpret a file of the submission once and return its scope."""
+        if path in self.scopes:
+            return self.scopes[path]
+        scope = Scope({}, None, module=path)
+        self.scopes[path] = scope
+        saved = (self.file, self.function)
+        self.file, self.function = path, "<module>"
+        if len(self.scopes) > 1:
+            scope.vars["__name__"] = Value(path.rsplit("/", 1)[-1].removesuffix(".py"))
+        self.frames.append(Frame())
+        self.block(self.modules[path].body, scope)
+        self.frames.pop()
+        self.file, self.function = saved
+        return scope
+
+    def run_body(self, body: list[ast.stmt], scope: Scope) -> Value:
+        """Interpret a function body; the join of its returns."""
+        frame = Frame()
+        self.frames.append(frame)
+        saved_loops, saved_while = len(self.loops), len(self.while_loops)
+        try:
+            self.block(body, scope)
+        finally:
+            self.frames.pop()
+            del self.loops[saved_loops:]
+            del self.while_loops[saved_while:]
+        return frame.result if frame.result is not None else NONE
+
+    def block(self, body: list[ast.stmt], scope: Scope) -> Flow:
+        """Interpret statements in order until one leaves the block."""
+        for statement in body:
+            self.tick(statement.lineno)
+            self.trace.executed.add((self.file, statement.lineno))
+            handler = _STATEMENTS.get(type(statement))
+            if handler is not None:
+                flow = handler(self, statement, scope)
+                if flow is not Flow.NEXT:
+                    return flow
+        return Flow.NEXT
+
+    # -- simple statements -------------------------------------------------------------------------------------------
+
+    def _expression(self, node: ast.Expr, scope: Scope) -> Flow:
+        self.eval(node.value, scope)
+        return Flow.NEXT
+
+    def _assign(self, node: ast.Assign, scope: Scope) -> Flow:
+        value = self.eval(node.value, scope)
+        for target in node.targets:
+            self.assign(target, value, scope)
+        return Flow.NEXT
+
+    def _annotated(self, node: ast.AnnAssign, scope: Scope) -> Flow:
+        if node.value is not None:
+            self.assign(node.target, self.eval(node.value, scope), scope)
+        return Flow.NEXT
+
+    def _augmented(self, node: ast.AugAssign, scope: Scope) -> Flow:
+        value = self.eval(node.value, scope)
+        target = node.target
+        if isinstance(target, ast.Subscript):
+            owner = self.eval(target.value, scope)
+            index = self.index(target.slice, scope)
+            self.line = node.lineno
+            old = self.subscript(owner, index, target.slice) if not merge_labels([index]) else NOTHING
+            self.store(owner, index, self.binary(type(node.op), old, value) if old is not NOTHING else value)
+            return Flow.NEXT
+        old = self.eval(target, scope)
+        self.line = node.lineno
+        if any(isinstance(r, (Cell, Parameters)) for r in old.refs):
+            result = self.mutate(old, "add_", [value])
+            if not isinstance(node.op, (ast.Add, ast.Sub)):
+                result = Value(labels=self.keyed([old, value], node.op, result.labels | merge_labels([old, value])))
+            labels = old.labels | result.labels
+            self.assign(target, Value(refs=old.refs, labels=labels, symbols=old.symbols | value.symbols), scope)
+            return Flow.NEXT
+        result = self.binary(type(node.op), old, value)
+        if self.loops and not result.labels and (old.known or not result.known):
+            result = Value(result.const, result.refs, result.labels, result.symbols | self.loop_symbols, result.text)
+        self.assign(target, result, scope)
+        return Flow.NEXT
+
+    def _return(self, node: ast.Return, scope: Scope) -> Flow:
+        value = self.eval(node.value, scope)
+        frame = self.frames[-1]
+        frame.result = value if frame.result is None else self.join_deep(frame.result, value)
+        return Flow.RETURN
+
+    def join_deep(self, a: Value, b: Value) -> Value:
+        """Join two values; tuples of the same length are joined item by item."""
+        if len(a.refs) == 1 and len(b.refs) == 1:
+            left, right = a.refs[0], b.refs[0]
+            if (
+                isinstance(left, Sequence) and isinstance(right, Sequence) and not left.mutable and not right.mutable
+                and left.exact and right.exact and len(left.items) == len(right.items)
+            ):  # fmt: skip
+                items = [self.join_deep(x, y) for x, y in zip(left.items, right.items, strict=True)]
+                return Value(refs=(Sequence(items, True, False, left.line),))
+        return join(a, b)
+
+    def _delete(self, node: ast.Delete, scope: Scope) -> Flow:
+        return Flow.NEXT
+
+    def _global(self, node: ast.Global, scope: Scope) -> Flow:
+        home = self.scopes.get(self.file)
+        for name in node.names:
+            if home is not None:
+                scope.declared[name] = home
+        return Flow.NEXT
+
+    def _nonlocal(self, node: ast.Nonlocal, scope: Scope) -> Flow:
+        for name in node.names:
+            outer = scope.parent
+            while outer is not None and name not in outer.vars:
+                outer = outer.parent
+            if outer is not None:
+                scope.declared[name] = outer
+        return Flow.NEXT
+
+    def _import(self, node: ast.Import, scope: Scope) -> Flow:
+        for alias in node.names:
+            name = alias.name if alias.asname else alias.name.split(".")[0]
+            scope.vars[alias.asname or name] = self._module(name)
+        return Flow.NEXT
+
+    def _module(self, name: str) -> Value:
+        path = self._local(name)
+        if path is not None:
+            return Value(refs=(ModuleRef(name, self.run_module(path)),))
+        return Value(refs=(ModuleRef(_CANONICAL.get(name, name)),))
+
+    def _local(self, name: str) -> str | None:
+        folder = self.file.rsplit("/", 1)[0] + "/" if "/" in self.file else ""
+        for candidate in (f"{folder}{name.replace('.', '/')}.py", f"{name.replace('.', '/')}.py"):
+            if candidate in self.modules and candidate != self.file:
+                return candidate
+        return None
+
+    def _import_from(self, node: ast.ImportFrom, scope: Scope) -> Flow:
+        name = node.module or ""
+        path = self._local(name)
+        if path is None:
+            base = _CANONICAL.get(name, name)
+            for alias in node.names:
+                scope.vars[alias.asname or alias.name] = self._from_external(base, alias.name)
+            return Flow.NEXT
+        module = self.run_module(path)
+        for alias in node.names:
+            if alias.name == "*":
+                scope.vars.update({k: v for k, v in module.vars.items() if not k.startswith("__")})
+            else:
+                scope.vars[alias.asname or alias.name] = module.vars.get(alias.name, NOTHING)
+        return Flow.NEXT
+
+    def _from_external(self, base: str, name: str) -> Value:
+        full = f"{base}.{name}"
+        if full in _CANONICAL_MODULES:
+            return Value(refs=(ModuleRef(full),))
+        return Value(refs=(External(full),))
+
+    # -- definitions -------------------------------------------------------------------------------------------------
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Flow:
+        function = Function(node, scope, node.name, None, self.file)
+        function.decorators = tuple(_dotted(d) for d in node.decorator_list)
+        function.generator = _has_yield(node)
+        positional = [self.eval(d, scope) for d in node.args.defaults]
+        keyword = [NONE if d is None else self.eval(d, scope) for d in node.args.kw_defaults]
+        self.defaults[id(node)] = (positional, keyword)
+        scope.vars[node.name] = Value(refs=(function,))
+        return Flow.NEXT
+
+    def _class(self, node: ast.ClassDef, scope: Scope) -> Flow:
+        bases: list[ClassObject] = []
+        external: list[str] = []
+        for base in node.bases:
+            value = self.eval(base, scope)
+            for ref in value.refs:
+                if isinstance(ref, ClassObject):
+                    bases.append(ref)
+                elif isinstance(ref, External):
+                    external.append(ref.name)
+        inner = Scope({}, scope, module=self.file)
+        cls = ClassObject(node.name, bases, external, inner, node.lineno)
+        cls.dataclass = any("dataclass" in _dotted(d) for d in node.decorator_list)
+        for base in bases:
+            cls.fields.extend(base.fields)
+            cls.dataclass = cls.dataclass or base.dataclass
+        self.block(node.body, inner)
+        for name, value in inner.vars.items():
+            for ref in value.refs:
+                if isinstance(ref, Function) and ref.cls is None and ref.scope is inner:
+                    ref.cls = cls
+                    ref.scope = scope
+            del name
+        cls.fields.extend(
+            s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)
+        )
+        scope.vars[node.name] = Value(refs=(cls,))
+        return Flow.NEXT
+
+    # -- branches ----------------------------------------------------------------------------------------------------
+
+    def _if(self, node: ast.If, scope: Scope) -> Flow:
+        test = self.eval(node.test, scope)
+        truth = self.truth(test)
+        if truth is not None:
+            if not truth and node.body:
+                self.trace.skipped.append((self.place(node.lineno), "condition is false under this configuration"))
+            return self.block(node.body if truth else node.orelse, scope)
+        return self.either([lambda: self.block(node.body, scope), lambda: self.block(node.orelse, scope)], scope, test)
+
+    def either(self, branches: list[Callable[[], Flow]], scope: Scope, test: Value | None = None) -> Flow:
+        """Follow several branches of which one will run; join what they leave behind."""
+        before = dict(scope.vars)
+        ends: list[dict[str, Value]] = []
+        flows: list[Flow] = []
+        self.maybe += 1
+        try:
+            for branch in branches:
+                scope.vars.clear()
+                scope.vars.update(before)
+                flow = branch()
+                flows.append(flow)
+                if flow is Flow.BREAK and self.frames[-1].breaks:
+                    self.frames[-1].breaks[-1].append(dict(scope.vars))
+                if flow is Flow.NEXT:
+                    ends.append(dict(scope.vars))
+        finally:
+            self.maybe -= 1
+        if not ends:
+            return next((f for f in flows if f is not Flow.RAISE), Flow.RAISE)
+        if test is not None:
+            self._chosen(test, before, ends)
+        merged = self.join_variables(ends)
+        scope.vars.clear()
+        scope.vars.update(merged)
+        return Flow.NEXT
+
+    def _chosen(self, test: Value, before: dict[str, Value], ends: list[dict[str, Value]]) -> None:
+        if not any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
+            return
+        for end in ends:
+            for name, value in end.items():
+                if before.get(name) is not value and self.is_score(value):
+                    self.note_blend("select", [x.event for x in value.labels if isinstance(x, Scored)], detail=name)
+
+    def join_variables(self, ends: list[dict[str, Value]]) -> dict[str, Value]:
+        """Join the variables at the ends of several paths."""
+        merged = ends[0]
+        for other in ends[1:]:
+            result = dict(merged)
+            for name, value in other.items():
+                mine = merged.get(name)
+                if mine is None:
+                    result[name] = value
+                elif mine is not value:
+                    result[name] = self.join_deep(mine, value)
+            merged = result
+        return merged
+
+    def _try(self, node: Any, scope: Scope) -> Flow:
+        flow = self.block(node.body, scope)
+        if flow is Flow.NEXT and node.orelse:
+            flow = self.block(node.orelse, scope)
+        if node.handlers:
+            before = dict(scope.vars)
+            self.maybe += 1
+            for handler in node.handlers:
+                if handler.name:
+                    scope.vars[handler.name] = NOTHING
+                handled = self.block(handler.body, scope)
+                if flow is Flow.RAISE:
+                    flow = handled
+            self.maybe -= 1
+            if flow is Flow.NEXT:
+                merged = self.join_variables([before, dict(scope.vars)])
+                if before:
+                    merged.update({k: v for k, v in before.items() if v.refs and any(isinstance(r, (Function, ModuleRef, ClassObject)) for r in v.refs)})
+                scope.vars.update(merged)
+        if node.finalbody:
+            final = self.block(node.finalbody, scope)
+            flow = final if final is not Flow.NEXT else flow
+        return flow
+
+    def _with(self, node: ast.With | ast.AsyncWith, scope: Scope) -> Flow:
+        for item in node.items:
+            value = self.eval(item.context_expr, scope)
+            if item.optional_vars is not None:
+                self.assign(item.optional_vars, value, scope)
+        return self.block(node.body, scope)
+
+    def _match(self, node: ast.Match, scope: Scope) -> Flow:
+        subject = self.eval(node.subject, scope)
+
+        def case(arm: ast.match_case) -> Callable[[], Flow]:
+            def follow() -> Flow:
+                for name in (n.name for n in ast.walk(arm.pattern) if isinstance(n, (ast.MatchAs, ast.MatchStar)) and n.name):
+                    scope.vars[name] = Value(labels=subject.labels, refs=subject.refs, symbols=subject.symbols)
+                return self.block(arm.body, scope)
+
+            return follow
+
+        for arm in node.cases:
+            pattern = arm.pattern
+            if isinstance(pattern, ast.MatchValue) and subject.known:
+                value = self.eval(pattern.value, scope)
+                if value.known and value.const == subject.const and arm.guard is None:
+                    return self.block(arm.body, scope)
+        return self.either([*(case(arm) for arm in node.cases), lambda: Flow.NEXT], scope)
+
+    # -- loops -------------------------------------------------------------------------------------------------------
+
+    def _for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> Flow:
+        iterable = self.eval(node.iter, scope)
+        return self._loop(node, self.iterations(iterable, node), scope, lambda element: self.assign(node.target, element, scope))
+
+    def _loop(
+        self, node: Any, iterations: Iterable[tuple[Value, Any, bool]], scope: Scope, bind: Callable[[Value], None]
+    ) -> Flow:
+        frame = self.frames[-1]
+        frame.breaks.append([])
+        maybe = self.maybe
+        flow = Flow.NEXT
+        ended = False
+        for k, (element, symbol, certain) in enumerate(iterations):
+            if symbol is not None:
+                self.loops.append(symbol)
+            if not certain and k > 0 and isinstance(element, Value):
+                self._widen(node, scope, symbol)
+            bind(element)
+            flow = self.block(node.body, scope)
+            if symbol is not None:
+                self.loops.pop()
+            if flow is Flow.BREAK:
+                frame.breaks[-1].append(dict(scope.vars))
+                ended = True
+                break
+            if flow in (Flow.RETURN, Flow.RAISE):
+                ended = True
+                break
+        self.maybe = maybe
+        broken = frame.breaks.pop()
+        self.trace.loop_exits[id(node)] = self.steps
+        self.trace.loop_places[id(node)] = self.place(node.lineno)
+        if flow in (Flow.RETURN, Flow.RAISE) and not broken:
+            return flow
+        ends = broken if ended and flow is not Flow.CONTINUE else [dict(scope.vars), *broken]
+        if ends:
+            merged = self.join_variables(ends)
+            scope.vars.clear()
+            scope.vars.update(merged)
+        if node.orelse and not ended:
+            return self.block(node.orelse, scope)
+        return Flow.NEXT
+
+    def _widen(self, node: Any, scope: Scope, symbol: Any) -> None:
+        """Forget the numbers that a loop carries from one iteration to the next."""
+        for name in _carried(node):
+            value = scope.vars.get(name)
+            if value is not None and value.known and isinstance(value.const, (int, float)) and not isinstance(value.const, bool):
+                symbols = value.symbols | ({symbol} if symbol is not None else set())
+                scope.vars[name] = Value(symbols=symbols, labels=value.labels)
+
+    def _while(self, node: ast.While, scope: Scope) -> Flow:
+        test = self.eval(node.test, scope)
+        truth = self.truth(test)
+        if truth is False:
+            return self.block(node.orelse, scope)
+        loop = id(node)
+
+        def iterations() -> Iterable[tuple[Value, Any, bool]]:
+            for k in (0, 1):
+                symbol = (loop, k)
+                self.while_loops.append(symbol)
+                if k == 1:
+                    self._widen(node, scope, symbol)
+                    self.eval(node.test, scope)
+                yield NOTHING, symbol, k == 0
+                self.while_loops.remove(symbol)
+
+        return self._loop(node, iterations(), scope, lambda _: None)
+
+
+_CANONICAL = {"np": "numpy", "F": "torch.nn.functional", "th": "torch"}
+_CANONICAL_MODULES = frozenset(
+    "torch.nn torch.nn.functional torch.distributed torch.optim numpy.random os.path torch.cuda torch.utils torch.nn.init".split()
+)
+_CARRIED_CACHE: dict[int, tuple[Any, tuple[str, ...]]] = {}
+
+
+def _carried(node: Any) -> tuple[str, ...]:
+    names: set[str] = set()
+    stack: list[ast.AST] = list(node.body)
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            continue
+        if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
+            names.add(item.id)
+        stack.extend(ast.iter_child_nodes(item))
+    return tuple(names)
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Call):
+        node = node.func
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if isinstance(node, ast.Name):
+        parts.append(node.id)
+    return ".".join(reversed(parts))
+
+
+def _has_yield(node: ast.AST) -> bool:
+    stack = list(ast.iter_child_nodes(node))
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            stack.extend(ast.iter_child_nodes(item))
+    return False
+
+
+_STATEMENTS: dict[type[ast.stmt], Callable[[Any, Any, Scope], Flow]] = {
+    ast.Expr: Interpreter._expression,
+    ast.Assign: Interpreter._assign,
+    ast.AnnAssign: Interpreter._annotated,
+    ast.AugAssign: Interpreter._augmented,
+    ast.Return: Interpreter._return,
+    ast.Delete: Interpreter._delete,
+    ast.Global: Interpreter._global,
+    ast.Nonlocal: Interpreter._nonlocal,
+    ast.Import: Interpreter._import,
+    ast.ImportFrom: Interpreter._import_from,
+    ast.FunctionDef: Interpreter._function,
+    ast.AsyncFunctionDef: Interpreter._function,
+    ast.ClassDef: Interpreter._class,
+    ast.If: Interpreter._if,
+    ast.Try: Interpreter._try,
+    ast.With: Interpreter._with,
+    ast.AsyncWith: Interpreter._with,
+    ast.Match: Interpreter._match,
+    ast.For: Interpreter._for,
+    ast.AsyncFor: Interpreter._for,
+    ast.While: Interpreter._while,
+    ast.Raise: lambda *_: Flow.RAISE,
+    ast.Break: lambda *_: Flow.BREAK,
+    ast.Continue: lambda *_: Flow.CONTINUE,
+}
+__all__ = ["UNKNOWN", "Flow", "Interpreter", "MappingObject", "Range", "merge_symbols"]

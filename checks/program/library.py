@@ -1,0 +1,553 @@
+"""What the abstract machine knows of Python, numpy and torch: enough to follow data and state, by name.
+
+Anything not named here returns a value that carries the labels of its arguments, and calls functions passed to it.
+"""
+
+from __future__ import annotations
+
+from checks.program.access import Access, data_of, opened
+from checks.program.values import (
+    NO_LABELS,
+    NONE,
+    NOTHING,
+    UNKNOWN,
+    Adapted,
+    Bound,
+    Cell,
+    ClassObject,
+    Data,
+    External,
+    Flag,
+    Function,
+    Gradient,
+    Heap,
+    Instance,
+    Labels,
+    Looked,
+    Mapping,
+    Parameters,
+    Partial,
+    Range,
+    Scope,
+    Scored,
+    Sequence,
+    Uses,
+    Value,
+    Zipped,
+    join,
+    merge_labels,
+    merge_symbols,
+)
+
+NETWORK = (
+    "requests.get", "requests.post", "urllib.request.urlopen", "urllib.request.urlretrieve", "huggingface_hub.hf_hub_download",
+    "huggingface_hub.snapshot_download", "datasets.load_dataset", "httpx.get", "socket.create_connection", "wget.download",
+    "gdown.download", "boto3.client",
+)  # fmt: skip
+_IDENTITY = (
+    "torch.compile", "DistributedDataParallel", "DDP", "torch.jit.script", "copy.copy", "torch.as_tensor", "numpy.asarray",
+    "numpy.ascontiguousarray", "torch.from_numpy", "torch.nn.DataParallel", "functools.wraps", "numpy.array", "torch.tensor",
+    "torch.nn.Parameter", "torch.jit.trace", "torch._dynamo.disable", "torch.compiler.disable", "torch.no_grad",
+)  # fmt: skip
+_FRESH = (
+    "zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like", "randn", "rand", "randint",
+    "randn_like", "rand_like", "eye", "new_zeros", "new_empty", "new_full",
+)  # fmt: skip
+_TAILS_WITHOUT_DATA = frozenset(
+    "len isinstance hasattr id hash type callable perf_counter time monotonic device exists getsize is_available "
+    "device_count synchronize barrier manual_seed set_device isfile isdir numel".split()
+)
+_HEADER = 1024  # entries of a shard's header; reading it reads no tokens
+_RESET = ("zero_", "fill_", "normal_", "uniform_", "zeros_", "ones_", "constant_", "orthogonal_", "kaiming_uniform_", "trunc_normal_", "eye_")
+
+
+class Library(Access):
+    """Models of functions outside the submission."""
+
+    def __init__(self, environment: dict[str, str], steps: int, seconds: float) -> None:
+        super().__init__(environment, steps, seconds)
+        self.defaults: dict[int, tuple[list[Value], list[Value]]] = {}
+        self.modules_active: list[Instance] = []
+        self.arguments: list[str] = []
+
+    # -- names -------------------------------------------------------------------------------------------------------
+
+    def builtin(self, name: str) -> Value:
+        """A name that no scope of the submission defines."""
+        if name == "__name__":
+            return Value("__main__", text="__main__")
+        if name == "__file__":
+            return Value(self.file, text=self.file)
+        return Value(refs=(External(name),))
+
+    def is_score(self, value: Value) -> bool:
+        """Whether a value is a score (a loss or probability of the target)."""
+        return any(isinstance(x, Scored) for x in value.labels)
+
+    def module_state(self) -> Labels:
+        """State of the modules whose methods are running: their outputs depend on it."""
+        labels: Labels = NO_LABELS
+        for module in self.modules_active:
+            labels = labels | {x for x in self.state(module) if isinstance(x, (Adapted, Flag))} | {Uses(module.ident)}
+        return labels
+
+    def unknown_call(self, name: str, values: list[Value]) -> Value:
+        """A function nobody knows: labels of its arguments flow through, functions among them are called."""
+        for value in list(values[1:] if not name else values):
+            for ref in value.refs:
+                if isinstance(ref, Function) and ref.node not in self.stack_nodes():
+                    values = [*values, self.call(Value(refs=(ref,)), [], {}, None)]
+        blended = self.blend(values)
+        if blended is not None:
+            return blended
+        symbols = merge_symbols(values)
+        labels = merge_labels(values)
+        if not labels and self.while_loops:
+            symbols = symbols | frozenset(self.while_loops)
+        return Value(labels=labels, symbols=symbols)
+
+    def stack_nodes(self) -> list[object]:
+        """Nodes of the user functions that are running."""
+        return list(getattr(self, "stack", ()))
+
+    def keyed(self, values: list[Value], op: object, labels: Labels) -> Labels:
+        """Mark arithmetic that mixes the target with its context: a hash key."""
+        if op is None:
+            return labels
+        per_value = [data_of(v.labels) for v in values]
+        if sum(bool(d) for d in per_value) > 1 and not any(isinstance(x, Flag) and x.name == "mixed-key" for x in labels):
+            roles = {d.role for data in per_value for d in data if d.source == "val"}
+            if "x" in roles and roles - {"x"}:
+                return labels | {Flag("mixed-key", self.line, self.file)}
+        return labels
+
+    # -- functions ---------------------------------------------------------------------------------------------------
+
+    def external(self, name: str, args: list[Value], keywords: dict[str, Value], scope: Scope | None) -> Value:
+        """Call a function outside the submission by dotted name."""
+        tail = name.rsplit(".", 1)[-1]
+        values = [*args, *keywords.values()]
+        handler = getattr(self, f"_fn_{tail}", None)
+        if handler is not None:
+            result = handler(name, args, keywords)
+            if result is not None:
+                return result  # type: ignore[no-any-return]
+        if name in ("file.write", "file.writelines"):
+            return self._fn_save(name, [NOTHING, *args], keywords)
+        if name.startswith("file."):
+            return NOTHING
+        if name.endswith(NETWORK):
+            self.call_event(name, values, "network")
+        if name.endswith(_IDENTITY):
+            return self._identity(name, args, values)
+        if tail in _FRESH and name.split(".")[0] in ("torch", "numpy", "np"):
+            return Value(refs=(Cell(self.line),), labels=NO_LABELS)
+        if tail in _TAILS_WITHOUT_DATA:
+            return NOTHING
+        if tail.endswith("_") and args and not tail.startswith("_"):
+            return self.mutate(args[0], tail, args[1:])
+        if "cross_entropy" in tail or tail in ("nll_loss", "NLLLoss", "CrossEntropyLoss"):
+            loss = self._loss(args, keywords)
+            if loss is not None:
+                return loss
+        if (name.startswith("torch.optim.") and "lr_scheduler" not in name) or tail in ("AdamW", "Adam", "SGD", "Muon", "LBFGS", "NAdam", "RMSprop"):
+            instance = Instance(None, "optimizer", self.line)
+            instance.attrs["__params__"] = args[0] if args else keywords.get("params", NOTHING)
+            instance.attrs["param_groups"] = Value(refs=(self.groups(instance.attrs["__params__"]),))
+            return Value(refs=(instance,))
+        if name.startswith("torch.nn.") and tail[:1].isupper():
+            instance = Instance(None, name, self.line)
+            instance.labels |= merge_labels(values) - data_of(merge_labels(values))
+            return Value(refs=(instance,))
+        return self.unknown_call(name, values)
+
+    def _identity(self, name: str, args: list[Value], values: list[Value]) -> Value:
+        if not args:
+            return NOTHING
+        value = args[0]
+        if name.endswith("Parameter") or (name.endswith(("torch.tensor", "numpy.array")) and not value.refs):
+            parameter = name.endswith("Parameter")
+            return Value(refs=(Cell(self.line, merge_labels([value]), parameter),), symbols=value.symbols)
+        if value.refs and isinstance(value.refs[0], Sequence) and name.endswith(("array", "tensor", "asarray")):
+            return Value(labels=self.full_labels(value), symbols=merge_symbols(value.refs[0].items) | value.symbols)
+        return value
+
+    def groups(self, params: Value) -> Sequence:
+        """``param_groups`` of an optimizer: one group that holds all its parameters."""
+        items, _ = self.items(params)
+        held: list[Value] = []
+        for item in items:
+            for ref in item.refs:
+                if isinstance(ref, Mapping) and "params" in ref.items:
+                    held.extend(self.items(ref.items["params"])[0])
+            if not any(isinstance(r, Mapping) for r in item.refs):
+                held.append(item)
+        group = Mapping({"params": Value(refs=(Sequence(held[:24], False),)), "lr": NOTHING}, NOTHING)
+        return Sequence([Value(refs=(group,))], True)
+
+    def _loss(self, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        prediction = args[0] if args else keywords.get("input", NOTHING)
+        target = args[1] if len(args) > 1 else keywords.get("target", NOTHING)
+        scored = self.score_with_modules(target, prediction)
+        if scored is None and len(args) > 2:
+            for other in args[2:]:
+                scored = scored or self.score_with_modules(other, Value(labels=merge_labels(args[:2])))
+        return scored
+
+    def score_with_modules(self, target: Value, prediction: Value) -> Value | None:
+        """Record a loss; inside a module's method its state is part of the prediction."""
+        used = self.full_labels(prediction) | self.module_state()
+        return self.score(target, Value(labels=used))
+
+    def external_instance(self, target: Instance, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """Call an object of an external class, e.g. ``nn.Linear`` or ``nn.CrossEntropyLoss``."""
+        values = [*args, *keywords.values()]
+        if "Loss" in target.external:
+            loss = self._loss(args, keywords)
+            if loss is not None:
+                return loss
+        if target.external.endswith(("Sequential", "ModuleList")):
+            current = args[0] if args else NOTHING
+            for layer in self.items(target.attrs.get("__layers__", NOTHING))[0]:
+                current = self.call(layer, [current], {}, None)
+            return current
+        labels = merge_labels(values) | self.state(target)
+        if target.external.startswith("torch.nn."):
+            labels = labels | {Uses(target.ident)}
+        return Value(labels=labels, symbols=merge_symbols(values))
+
+    # -- builtins with a meaning of their own ------------------------------------------------------------------------
+
+    def _fn_range(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if name != "range" or not args:
+            return None
+        plain = [Value(a.const, symbols=a.symbols) for a in args]
+        start = plain[0] if len(plain) > 1 else Value(0)
+        stop = plain[1] if len(plain) > 1 else plain[0]
+        return Value(refs=(Range(start, stop, plain[2] if len(plain) > 2 else Value(1)),))
+
+    def _fn_enumerate(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        if not args:
+            return None
+        start = args[1] if len(args) > 1 else keywords.get("start", Value(0))
+        return Value(refs=(Zipped([Value(refs=(Range(start, NOTHING, Value(1)),)), args[0]]),))
+
+    def _fn_zip(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        return Value(refs=(Zipped(args),)) if args else None
+
+    def _fn_list(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if not args:
+            return Value(refs=(Sequence([], True, True, self.line),))
+        items, exact = self.items(args[0])
+        return Value(refs=(Sequence(list(items), exact, True, self.line),), labels=args[0].labels)
+
+    _fn_tuple = _fn_sorted = _fn_deque = _fn_reversed = _fn_ModuleList = _fn_ParameterList = _fn_tqdm = _fn_list
+
+    def _fn_set(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        items = self.items(args[0])[0] if args else []
+        return Value(refs=(Sequence(list(items), False, True, self.line),))
+
+    def _fn_Sequential(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        instance = Instance(None, name, self.line)
+        instance.attrs["__layers__"] = Value(refs=(Sequence(args, True, False),))
+        return Value(refs=(instance,))
+
+    def _fn_dict(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        mapping = Mapping(dict(keywords), line=self.line)
+        for arg in args:
+            for ref in arg.refs:
+                if isinstance(ref, Mapping):
+                    mapping.items.update(ref.items)
+                    mapping.rest = ref.rest
+        return Value(refs=(mapping,), labels=merge_labels(args))
+
+    def _fn_defaultdict(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        made = self.call(args[0], [], {}, None) if args and args[0].refs else NOTHING
+        return Value(refs=(Mapping({}, made, line=self.line),))
+
+    def _fn_Counter(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        mapping = Mapping({}, NOTHING, line=self.line)
+        data = data_of(merge_labels(args))
+        if data:
+            self.update_table(mapping, data, NOTHING)
+        return Value(refs=(mapping,))
+
+    def _fn_int(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if name not in ("int", "float", "bool", "str") or not args:
+            return None
+        value = args[0]
+        if value.known:
+            try:
+                const = {"int": int, "float": float, "bool": bool, "str": str}[name](value.const)
+            except (TypeError, ValueError, OverflowError):
+                return Value(labels=value.labels, symbols=value.symbols)
+            return Value(const, labels=value.labels, symbols=value.symbols, text=const if name == "str" else value.text)
+        if name == "bool":
+            truth = self.truth(value)
+            return Value(UNKNOWN if truth is None else truth, symbols=value.symbols)
+        return Value(labels=self.full_labels(value), symbols=value.symbols, text=value.text, later=value.later)
+
+    _fn_float = _fn_bool = _fn_str = _fn_int
+
+    def _fn_get(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        if name == "os.environ.get" and args:
+            return self.environment_value(args[0], args[1] if len(args) > 1 else keywords.get("default", NONE))
+        return None
+
+    def _fn_getenv(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        return self.environment_value(args[0], args[1] if len(args) > 1 else keywords.get("default", NONE)) if args else None
+
+    def _fn_getattr(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if len(args) < 2 or not isinstance(args[1].const, str):
+            return None
+        for ref in args[0].refs:
+            if isinstance(ref, Instance) and args[1].const not in ref.attrs:
+                known = ref.cls is not None and ref.cls.find(args[1].const) is not None
+                if not known and len(args) > 2 and not ref.external:
+                    return args[2]
+        return self.attribute(args[0], args[1].const)
+
+    def _fn_setattr(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if len(args) == 3 and isinstance(args[1].const, str):
+            self.set_attribute(args[0], args[1].const, args[2])
+        return NONE
+
+    def _fn_super(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        return Value(refs=(External("super()"),))
+
+    def _fn_partial(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        return Value(refs=(Partial(args[0], args[1:], keywords),)) if args else None
+
+    def _fn_deepcopy(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        return self.copied(args[0], {}) if args else None
+
+    def copied(self, value: Value, memo: dict[int, Heap]) -> Value:
+        """A deep copy: the same state, a new identity."""
+        refs = tuple(self._copied_ref(r, memo) for r in value.refs)
+        return Value(value.const, refs, value.labels, value.symbols, value.text)
+
+    def _copied_ref(self, ref: Heap, memo: dict[int, Heap]) -> Heap:
+        if ref.ident in memo:
+            return memo[ref.ident]
+        new: Heap
+        if isinstance(ref, Instance):
+            new = memo[ref.ident] = Instance(ref.cls, ref.external, ref.line)
+            new.attrs = {k: self.copied(v, memo) for k, v in ref.attrs.items()}
+        elif isinstance(ref, Cell):
+            new = memo[ref.ident] = Cell(ref.line)
+        elif isinstance(ref, Sequence):
+            new = memo[ref.ident] = Sequence([self.copied(i, memo) for i in ref.items], ref.exact, ref.mutable, ref.line)
+        elif isinstance(ref, Mapping):
+            rest = self.copied(ref.rest, memo) if ref.rest is not None else None
+            new = memo[ref.ident] = Mapping({k: self.copied(v, memo) for k, v in ref.items.items()}, rest, ref.line)
+        else:
+            return ref
+        new.labels |= ref.labels
+        return new
+
+    def _fn_min(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        operands = args if len(args) > 1 else self.items(args[0])[0] if args else []
+        if all(v.known and isinstance(v.const, (int, float)) for v in operands) and operands:
+            chosen = (min if name.endswith(("min", "minimum")) else max)(v.const for v in operands)
+            return Value(chosen, symbols=merge_symbols(operands))
+        sets = [frozenset(x.event for x in v.labels if isinstance(x, Scored)) for v in operands]
+        if len([s for s in sets if s]) > 1 and len(set(sets)) > 1:
+            self.note_blend("minimum", frozenset().union(*sets), detail=name)
+        blended = self.blend(list(operands)) if len(operands) > 1 else None
+        if blended is not None:
+            self.note_blend("minimum", frozenset().union(*sets), merge_labels(operands), name)
+            return blended
+        later = any(v.later for v in operands)
+        return Value(labels=merge_labels(operands), symbols=merge_symbols(operands), later=later and name == "max")
+
+    _fn_max = _fn_minimum = _fn_maximum = _fn_fmin = _fn_fmax = _fn_min
+
+    def _fn_where(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if len(args) != 3:
+            return None
+        test, a, b = args
+        scores = [x.event for v in (a, b) for x in v.labels if isinstance(x, Scored)]
+        if scores and any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
+            self.note_blend("select", scores)
+        if scores:
+            self.gate(test, scores)
+        blended = self.blend([a, b])
+        return blended or Value(labels=merge_labels([a, b]), symbols=merge_symbols(args))
+
+    def gate(self, test: Value, scores: list[int]) -> None:
+        """Note a gate on scores that looks up a class of the target."""
+        keys = {d for x in test.labels if isinstance(x, Looked) for d in self.trace.lookups[x.event].key}
+        if any(d.role == "y" and d.source == "val" for d in keys):
+            self.note_blend("gate", scores, test.labels)
+
+    def _fn_gather(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        index = keywords.get("index") or (args[-1] if len(args) > 1 else None)
+        return self.select(args[0], Value(labels=self.full_labels(index), symbols=index.symbols), None) if index else None
+
+    _fn_take_along_axis = _fn_take_along_dim = _fn_index_select = _fn_take = _fn_gather
+
+    def _fn_arange(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        text = args[0].text if args and args[0].text in ("+1", "-k") else ""
+        return Value(symbols=merge_symbols(args), text=text)
+
+    def _fn_at(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if not name.endswith(("add.at", "maximum.at", "subtract.at", "put.at")) or len(args) < 2:
+            return None
+        index = Value(labels=self.full_labels(args[1]), symbols=args[1].symbols)
+        self.store(args[0], index, args[2] if len(args) > 2 else NOTHING)
+        return NONE
+
+    def _fn_print(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        if len(args) > 1 and any("bpb" in a.text.lower() for a in args):
+            labels = merge_labels(args)
+            if any(isinstance(x, Scored) for x in labels):
+                self.report(" ".join(a.text or "{}" for a in args), Value(labels=labels))
+        return NONE
+
+    def _fn_all_gather_object(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        if len(args) > 1:
+            self.store(args[0], NOTHING, args[1])
+        return NONE
+
+    def _fn_all_reduce(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        return NONE
+
+    _fn_broadcast = _fn_all_gather = _fn_all_gather_into_tensor = _fn_reduce = _fn_barrier = _fn_all_reduce
+
+    def _fn_grad(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        if not args:
+            return None
+        data, _, _ = self.loss_data(args[0])
+        return Value(labels=data | {Flag("gradient", self.line, self.file)} if data else NO_LABELS)
+
+    def _fn_bincount(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        data = data_of(merge_labels(args))
+        return Value(labels=data | {Flag("counts", self.line, self.file)} if data else NO_LABELS)
+
+    _fn_histc = _fn_histogram = _fn_unique = _fn_bincount
+
+    def _fn_load(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        labels: Labels = opened(frozenset().union(*(self.full_labels(a) for a in args)))
+        kept = frozenset(x for x in labels if isinstance(x, (Data, Flag, Adapted)))
+        if not data_of(kept):
+            kept = kept | self.artifact
+        return Value(labels=kept | {Flag("artifact", self.line, self.file)}, symbols=merge_symbols(args))
+
+    _fn_loads = _fn_load
+
+    def _fn_open(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        mode = args[1] if len(args) > 1 else keywords.get("mode", NOTHING)
+        writes = isinstance(mode.const, str) and any(m in mode.const for m in "wa")
+        if writes:
+            self.call_event("open-write", args[:1], args[0].text if args else "")
+            return Value(refs=(External("file"),))
+        labels = opened(merge_labels(args[:1]))
+        if not data_of(labels):
+            labels = labels | self.artifact
+        return Value(labels=labels | {Flag("artifact", self.line, self.file)}, symbols=merge_symbols(args))
+
+    def _fn_save(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """Write state to a file or buffer: what is read back depends on it."""
+        labels: Labels = frozenset().union(*(self.full_labels(a) for a in [*args, *keywords.values()]))
+        state = {x for x in labels if isinstance(x, Adapted)}
+        for arg in args[1:]:
+            for ref in arg.refs:
+                ref.labels |= state
+                self.touch()
+        self.artifact |= state
+        return NONE
+
+    _fn_dump = _fn_savez = _fn_savez_compressed = _fn_save_file = _fn_save
+
+    def _fn_BytesIO(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        return Value(refs=(Cell(self.line, merge_labels(args)),), labels=merge_labels(args), symbols=merge_symbols(args))
+
+    def _fn_fromfile(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        count = args[2] if len(args) > 2 else keywords.get("count", NOTHING)
+        if isinstance(count.const, int) and 0 < count.const <= _HEADER:
+            return NOTHING
+        return Value(labels=opened(merge_labels(args)), symbols=merge_symbols(args))
+
+    _fn_memmap = _fn_frombuffer = _fn_from_file = _fn_read_table = _fn_fromfile
+
+    def _fn_ArgumentParser(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        instance = Instance(None, "argparse.ArgumentParser", self.line)
+        instance.attrs["__space__"] = Value(refs=(Instance(None, "namespace", self.line),))
+        return Value(refs=(instance,))
+
+    def _fn_SimpleNamespace(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        instance = Instance(None, "namespace", self.line)
+        instance.attrs.update(keywords)
+        return Value(refs=(instance,))
+
+    _fn_Namespace = _fn_SimpleNamespace
+
+    def _fn_map(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if len(args) < 2:
+            return None
+        results = []
+        for element, symbol, _certain in self.iterations(args[1], args[1].refs[0] if args[1].refs else args[1]):
+            if symbol:
+                self.loops.append(symbol)
+            results.append(self.call(args[0], [element], {}, None))
+            if symbol:
+                self.loops.pop()
+        return Value(refs=(Sequence(results, False),))
+
+    def _fn_next(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if not args:
+            return None
+        items, _exact = self.items(args[0])
+        if not items:
+            return args[1] if len(args) > 1 else NOTHING
+        value = items[0]
+        for item in items[1:]:
+            value = join(value, item)
+        return self.select_items(value, frozenset(self.loops))
+
+    def _fn_sum(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if not args:
+            return None
+        items, _exact = self.items(args[0])
+        return Value(labels=merge_labels([args[0], *items]), symbols=merge_symbols([args[0], *items]))
+
+    def _fn_stack(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if not args:
+            return None
+        items, _exact = self.items(args[0])
+        blended = self.blend(list(items))
+        return blended or Value(labels=merge_labels([args[0], *items]), symbols=merge_symbols([args[0], *items]))
+
+    _fn_cat = _fn_concatenate = _fn_vstack = _fn_hstack = _fn_stack
+
+    def _fn_checkpoint(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        return self.call(args[0], args[1:], {}, None) if args else None
+
+    _fn_submit = _fn_functional_call = _fn_checkpoint
+
+    def _fn_Thread(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        target = keywords.get("target")
+        if target is not None:
+            given = self.items(keywords["args"])[0] if "args" in keywords else []
+            self.call(target, list(given), {}, None)
+        return NOTHING
+
+    def _fn_shape(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        return NOTHING
+
+    # -- methods -----------------------------------------------------------------------------------------------------
+
+    def method(self, owner: Value, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """Call a method by name on a value of no user class (in ``methods``)."""
+        raise NotImplementedError
+
+    def mutate(self, owner: Value, name: str, args: list[Value]) -> Value:
+        """An in-place method (in ``methods``)."""
+        raise NotImplementedError
+
+    def loss_data(self, loss: Value) -> tuple[frozenset[Data], frozenset[int], frozenset[int]]:
+        """Data, modules and score events that a loss depends on (in ``methods``)."""
+        raise NotImplementedError
+
+
+__all__ = ["NONE", "Bound", "ClassObject", "Gradient", "Library", "Parameters"]

@@ -1,0 +1,251 @@
+"""State of one abstract interpretation: where it is, what it has recorded, and what it may still spend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from checks.program.trace import (
+    AdaptEvent,
+    BlendEvent,
+    CallEvent,
+    LookupEvent,
+    Place,
+    ReportEvent,
+    ScoreEvent,
+    Trace,
+)
+from checks.program.values import (
+    NO_LABELS,
+    NO_SYMBOLS,
+    Adapted,
+    Cell,
+    Data,
+    Flag,
+    Function,
+    Heap,
+    Instance,
+    Labels,
+    Looked,
+    Mapping as MappingObject,
+    Parameters,
+    Scored,
+    Sequence,
+    Symbol,
+    Uses,
+    Value,
+    merge_labels,
+    merge_symbols,
+)
+
+
+class Exhausted(Exception):
+    """The budget of steps or seconds is spent; what was seen so far stands, the rest is unknown."""
+
+
+class Machine:
+    """Counters, stacks and recorders shared by the parts of the interpreter."""
+
+    def __init__(self, environment: Mapping[str, str], steps: int, seconds: float) -> None:
+        self.environment = environment
+        self.trace = Trace()
+        self.steps = 0
+        self.step_limit = steps
+        self.deadline = time.monotonic() + seconds
+        self.file = ""
+        self.function = "<module>"
+        self.line = 0
+        self.calls: list[tuple[str, int]] = []
+        self.loops: list[Symbol] = []
+        self.while_loops: list[Symbol] = []
+        self.maybe = 0
+        self.pending: list[tuple[frozenset[Data], frozenset[int], frozenset[int]]] = []
+        self.version = 0
+        self.artifact: set[Label_] = set()
+        self._score_keys: dict[object, int] = {}
+        self._adapt_keys: dict[object, int] = {}
+        self._lookup_keys: dict[object, int] = {}
+        self._state_cache: dict[int, tuple[int, Labels]] = {}
+
+    # -- position and budget ---------------------------------------------------------------------------------------
+
+    def tick(self, line: int) -> None:
+        """Advance by one step at a line; raise ``Exhausted`` when the budget is spent."""
+        self.steps += 1
+        self.line = line
+        if self.steps > self.step_limit or (not self.steps & 1023 and time.monotonic() > self.deadline):
+            raise Exhausted
+
+    def place(self, line: int | None = None) -> Place:
+        """Where the interpretation is."""
+        return Place(self.file, line or self.line, self.function, tuple(self.calls[-12:]))
+
+    @property
+    def loop_symbols(self) -> frozenset[Symbol]:
+        """Loops that are running, with their iterations."""
+        return frozenset(self.loops) if self.loops else NO_SYMBOLS
+
+    # -- state of heap objects ---------------------------------------------------------------------------------------
+
+    def touch(self) -> None:
+        """Note that some state changed."""
+        self.version += 1
+
+    def state(self, heap: Heap) -> Labels:
+        """Labels of an object and of everything it owns (a module and its submodules)."""
+        cached = self._state_cache.get(heap.ident)
+        if cached is not None and cached[0] == self.version:
+            return cached[1]
+        labels: set[Label_] = set()
+        seen: set[int] = set()
+        stack: list[Heap] = [heap]
+        while stack:
+            item = stack.pop()
+            if item.ident in seen:
+                continue
+            seen.add(item.ident)
+            labels |= item.labels
+            if isinstance(item, Instance):
+                children: Iterable[Value] = item.attrs.values()
+            elif isinstance(item, Sequence):
+                children = item.items
+            elif isinstance(item, MappingObject):
+                children = [*item.items.values(), *([item.rest] if item.rest else [])]
+            elif isinstance(item, Parameters):
+                stack.append(item.owner)
+                continue
+            else:
+                continue
+            for value in children:
+                if value.labels:
+                    labels |= value.labels
+                stack.extend(r for r in value.refs if not isinstance(r, Function))
+        result = frozenset(labels)
+        self._state_cache[heap.ident] = (self.version, result)
+        return result
+
+    def owned(self, heap: Heap) -> list[Heap]:
+        """The object and every stateful object that it owns."""
+        seen: dict[int, Heap] = {}
+        stack: list[Heap] = [heap]
+        while stack:
+            item = stack.pop()
+            if item.ident in seen:
+                continue
+            seen[item.ident] = item
+            if isinstance(item, Instance):
+                values: Iterable[Value] = item.attrs.values()
+            elif isinstance(item, Sequence):
+                values = item.items
+            elif isinstance(item, MappingObject):
+                values = [*item.items.values(), *([item.rest] if item.rest else [])]
+            elif isinstance(item, Parameters):
+                stack.append(item.owner)
+                continue
+            else:
+                continue
+            for value in values:
+                stack.extend(r for r in value.refs if isinstance(r, (Instance, Sequence, MappingObject, Cell, Parameters)))
+        return list(seen.values())
+
+    def full_labels(self, value: Value) -> Labels:
+        """Labels of a value together with the state of what it refers to, containers and modules included."""
+        result = value.labels
+        for ref in value.refs:
+            result = result | self.state(ref)
+        return result
+
+    # -- recorders ---------------------------------------------------------------------------------------------------
+
+    def score(self, target: Value, prediction: Value) -> Value | None:
+        """Record a loss of ``prediction`` on ``target``; None when the target is not token data."""
+        targets = frozenset(d for d in self.full_labels(target) if isinstance(d, Data) and d.role != "path")
+        if not targets:
+            return None
+        used = self.full_labels(prediction)
+        return self._score(targets, used, frozenset())
+
+    def _score(self, targets: frozenset[Data], used: Labels, base: frozenset[int]) -> Value:
+        state: set[int] = {label.event for label in used if isinstance(label, Adapted)}
+        lookups = {label.event for label in used if isinstance(label, Looked)}
+        for ident in lookups:
+            state |= self.trace.lookups[ident].state
+        for ident in base:
+            state |= self.trace.scores[ident].state
+        key = (self.file, self.line, tuple(self.calls), targets, frozenset(state), base, frozenset(lookups))
+        known = self._score_keys.get(key)
+        if known is None:
+            known = len(self.trace.scores)
+            self._score_keys[key] = known
+            kept = frozenset(label for label in used if isinstance(label, (Uses, Flag)))
+            for ident in base:
+                kept |= self.trace.scores[ident].used
+            self.trace.scores[known] = ScoreEvent(
+                known, self.steps, self.place(), targets, frozenset(state), kept, self.loop_symbols, base, frozenset(lookups)
+            )
+        flags = {label for label in used if isinstance(label, Flag) and label.name not in ("artifact", "mask", "file")}
+        return Value(labels=frozenset({Scored(known), *flags}))
+
+    def blend(self, values: list[Value], kind: str = "blend") -> Value | None:
+        """Record scores combined with tables or adapted state; None when there is nothing to record."""
+        scored = [v for v in values if any(isinstance(x, Scored) for x in v.labels)]
+        if not scored or len(scored) == len(values):
+            return None
+        other = merge_labels(v for v in values if v not in scored)
+        foreign = [x for x in other if isinstance(x, Adapted) or self._matters(x)]
+        if not foreign:
+            return None
+        base = frozenset(x.event for v in scored for x in v.labels if isinstance(x, Scored))
+        targets = frozenset(d for ident in base for d in self.trace.scores[ident].targets)
+        result = self._score(targets, frozenset(foreign), base)
+        self.trace.blends.append(BlendEvent(self.steps, self.place(), kind, base, frozenset(foreign)))
+        flags = {x for v in values for x in v.labels if isinstance(x, Flag)}
+        return Value(labels=result.labels | flags, symbols=merge_symbols(values))
+
+    def _matters(self, label: object) -> bool:
+        if isinstance(label, Looked):
+            event = self.trace.lookups[label.event]
+            return bool(event.state) or event.target_key
+        return isinstance(label, Flag) and label.name in ("entropy", "bytes-spread")
+
+    def note_blend(self, kind: str, scores: Iterable[int], other: Labels = NO_LABELS, detail: str = "") -> None:
+        """Record a selection, minimum, scale or gate applied to scores."""
+        self.trace.blends.append(BlendEvent(self.steps, self.place(), kind, frozenset(scores), other, detail))
+
+    def adapt(self, kind: str, data: Iterable[Data], losses: Iterable[int], targets: Iterable[str]) -> Adapted:
+        """Record a change of state by data and return the label that the state then carries."""
+        data = frozenset(data)
+        key = (self.file, self.line, tuple(self.calls), kind, data)
+        known = self._adapt_keys.get(key)
+        if known is None:
+            known = len(self.trace.adapts)
+            self._adapt_keys[key] = known
+            self.trace.adapts[known] = AdaptEvent(
+                known, self.steps, self.place(), kind, data, frozenset(losses), tuple(targets), self.loop_symbols
+            )
+        return Adapted(known)
+
+    def lookup(self, table: Labels, table_line: int, key: frozenset[Data], mixed: bool) -> Looked:
+        """Record a table read at a key made of tokens."""
+        state = frozenset(x.event for x in table if isinstance(x, Adapted))
+        ident_key = (self.file, self.line, table_line, key, state, mixed)
+        known = self._lookup_keys.get(ident_key)
+        if known is None:
+            known = len(self.trace.lookups)
+            self._lookup_keys[ident_key] = known
+            self.trace.lookups[known] = LookupEvent(known, self.steps, self.place(), table_line, key, mixed, state)
+        return Looked(known)
+
+    def report(self, template: str, value: Value) -> None:
+        """Record a score that is printed, written or returned as val_bpb."""
+        labels = self.full_labels(value)
+        scores = frozenset(x.event for x in labels if isinstance(x, Scored))
+        self.trace.reports.append(ReportEvent(self.steps, self.place(), template, scores, labels, self.loop_symbols))
+
+    def call_event(self, name: str, values: Iterable[Value], detail: str = "") -> None:
+        """Record a watched call with the data that it was given."""
+        data = frozenset(d for d in merge_labels(values) if isinstance(d, Data) and d.role != "path")
+        self.trace.calls.append(CallEvent(self.steps, self.place(), name, data, self.loop_symbols, detail))
+
+
+Label_ = Data | Scored | Adapted | Looked | Uses | Flag

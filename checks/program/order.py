@@ -1,0 +1,99 @@
+"""Questions of order that rules ask of a trace: which scores are the headline, and what had their state already seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
+from checks.program.values import Adapted, Data, Symbol, regions_overlap
+
+_RUNNING = re.compile(r"running|progress|chunk ?\[|\brank\b|\bbatch|best_|  ttt|eval \[|diagnostic|pre[-_ ]?quant|pre[-_ ]?ttt", re.I)
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A score of the headline whose state had already been changed by the tokens that it scores."""
+
+    score: ScoreEvent
+    adapt: AdaptEvent
+    report: ReportEvent
+    rescored: ScoreEvent | None
+
+
+def headline(trace: Trace, label: str = "") -> list[ReportEvent]:
+    """The reports of the number that counts: those that print the log's final label, else the last ones printed."""
+    candidates = [r for r in trace.reports if r.scores]
+    if label:
+        wanted = _words(label)
+        named = [r for r in candidates if _words(r.template).startswith(wanted)]
+        if named:
+            return [r for r in candidates if r.place.line == named[-1].place.line and r.place.file == named[-1].place.file][-1:]
+    plain = [r for r in candidates if not _RUNNING.search(r.template) and not _in_score_loop(r, trace)]
+    return (plain or candidates)[-1:]
+
+
+def _in_score_loop(report: ReportEvent, trace: Trace) -> bool:
+    loops = {loop for loop, _ in report.loops}
+    return any(loops & {loop for loop, _ in trace.scores[i].loops} for i in report.scores)
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", " ", re.sub(r"\{.*", "", text).lower()).strip()
+
+
+def overlap(a: Iterable[Data], b: Iterable[Data], source: str = "val") -> bool:
+    """Whether two selections can hold the same token of a split."""
+    first = [d.symbols for d in a if d.source == source]
+    second = [d.symbols for d in b if d.source == source]
+    return any(regions_overlap(x, y) for x in first for y in second)
+
+
+def breaches(trace: Trace, reports: Iterable[ReportEvent]) -> list[Breach]:
+    """Every (score, adapt) pair of the headline in which the adaptation used tokens of the score."""
+    found = []
+    for report in reports:
+        for ident in sorted(report.scores):
+            score = trace.scores[ident]
+            for adapt_ident in sorted(score.state):
+                adapt = trace.adapts[adapt_ident]
+                if overlap(score.targets, adapt.data):
+                    found.append(Breach(score, adapt, report, rescored(trace, score, adapt)))
+    return found
+
+
+def rescored(trace: Trace, score: ScoreEvent, adapt: AdaptEvent) -> ScoreEvent | None:
+    """An earlier score of the same tokens, when this one is a rescoring rather than the first score."""
+    if adapt.kind == "table":
+        return score
+    if later_iteration(score.loops, adapt.loops):
+        return score
+    same = [a for a in trace.adapts.values() if a.place.line == adapt.place.line]
+    training = {i for a in same for i in a.losses} | {
+        s.ident for s in trace.scores.values() if any(s.place.line == trace.scores[i].place.line and s.place.calls == trace.scores[i].place.calls for a in same for i in a.losses)
+    }
+    for earlier in trace.scores.values():
+        if earlier.at >= adapt.at or earlier.ident in training or earlier.ident == score.ident:
+            continue
+        shared = {loop for loop, _ in earlier.loops & adapt.loops}
+        if shared and overlap(earlier.targets, adapt.data) and overlap(earlier.targets, score.targets):
+            return earlier
+    return None
+
+
+def later_iteration(score: frozenset[Symbol], adapt: frozenset[Symbol]) -> bool:
+    """Whether the score runs in a later iteration of a loop that the adaptation runs in."""
+    iterations = dict(adapt)
+    return any(loop in iterations and k > iterations[loop] for loop, k in score)
+
+
+def adapted_on(trace: Trace, labels: Iterable[object], source: str) -> list[AdaptEvent]:
+    """Adapt events among labels that used tokens of a split."""
+    events = [trace.adapts[x.event] for x in labels if isinstance(x, Adapted)]
+    return [e for e in events if any(d.source == source for d in e.data)]
+
+
+def call_site(place: Place, depth: int = 1) -> tuple[str, int] | None:
+    """The call that led to a place, ``depth`` frames up."""
+    return place.calls[-depth] if len(place.calls) >= depth else None

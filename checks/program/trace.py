@@ -1,0 +1,121 @@
+"""What the interpreter saw happen: scores, adaptations, lookups, blends, reports. Rules query only this.
+
+Order needs no clock: a score event lists the adaptations that its model or tables had already seen, because state carries
+its history as labels. Positions (``at``) are a running number of the interpretation, used to tell before from after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from checks.program.values import Data, Labels, Symbol
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of a file of the submission, with the function and the calls that led there (outermost first)."""
+
+    file: str
+    line: int
+    function: str
+    calls: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class ScoreEvent:
+    """A loss on tokens. ``targets``: what was scored; ``state``: adapt events that the prediction depended on.
+
+    ``base`` lists the score events that this one re-weights or blends (a mixture), empty for a plain loss.
+    """
+
+    ident: int
+    at: int
+    place: Place
+    targets: frozenset[Data]
+    state: frozenset[int]
+    used: Labels
+    loops: frozenset[Symbol]
+    base: frozenset[int] = frozenset()
+    lookups: frozenset[int] = frozenset()
+    gradient: bool = True
+
+
+@dataclass(frozen=True)
+class AdaptEvent:
+    """A change of state by data. ``kind``: gradient, table, calibration, inplace."""
+
+    ident: int
+    at: int
+    place: Place
+    kind: str
+    data: frozenset[Data]
+    losses: frozenset[int]
+    targets: tuple[str, ...]
+    loops: frozenset[Symbol]
+
+
+@dataclass(frozen=True)
+class LookupEvent:
+    """A table read at a key made of tokens. ``target_key``: the key mixes the target with its context."""
+
+    ident: int
+    at: int
+    place: Place
+    table_line: int
+    key: frozenset[Data]
+    target_key: bool
+    state: frozenset[int]
+
+
+@dataclass(frozen=True)
+class BlendEvent:
+    """Scores combined with something else. ``kind``: blend, minimum, select, scale, gate."""
+
+    at: int
+    place: Place
+    kind: str
+    scores: frozenset[int]
+    other: Labels
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class ReportEvent:
+    """A score printed, written or returned as val_bpb. ``template``: the f-string with ``{}`` for its values."""
+
+    at: int
+    place: Place
+    template: str
+    scores: frozenset[int]
+    labels: Labels
+    loops: frozenset[Symbol]
+
+
+@dataclass(frozen=True)
+class CallEvent:
+    """A model called on tokens, or an external call that a rule watches (network, file, clock)."""
+
+    at: int
+    place: Place
+    name: str
+    data: frozenset[Data]
+    loops: frozenset[Symbol]
+    detail: str = ""
+
+
+@dataclass
+class Trace:
+    """The collected events of one interpretation and how far it got."""
+
+    scores: dict[int, ScoreEvent] = field(default_factory=dict)
+    adapts: dict[int, AdaptEvent] = field(default_factory=dict)
+    lookups: dict[int, LookupEvent] = field(default_factory=dict)
+    blends: list[BlendEvent] = field(default_factory=list)
+    reports: list[ReportEvent] = field(default_factory=list)
+    calls: list[CallEvent] = field(default_factory=list)
+    skipped: list[tuple[Place, str]] = field(default_factory=list)
+    executed: set[tuple[str, int]] = field(default_factory=set)
+    loop_exits: dict[int, int] = field(default_factory=dict)
+    loop_places: dict[int, Place] = field(default_factory=dict)
+    exhausted: str = ""
+    failures: list[str] = field(default_factory=list)
