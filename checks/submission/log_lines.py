@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 MAX_LINE = 4096
-FLOAT = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+FLOAT = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
 INT = r"\d[\d,_]*"
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
@@ -26,7 +26,11 @@ STEP = re.compile(
     r"(?:step|s|iter|iteration)\s*[:=]?\s*(\d+)\s*(?:/\s*(\d+))?\b|(\d+)\s*/\s*(\d+)\s+(?=train_|val_)", re.I
 )
 TRAIN_LOSS = re.compile(rf"\b(?:train_loss|tl|loss|train)\s*[:=]\s*({FLOAT})")
-VAL_BPB = re.compile(rf"(?<![A-Za-z])(?:val_)?(?:bpb|bits_per_byte)\"?\s*[:=]\s*({FLOAT})", re.I)
+NAMED_BPB = re.compile(
+    rf"([A-Za-z]\w*?)??_?(?:bpb|bits_per_byte)\"?(?:\s?\([^()]{{0,40}}\))?(?:\s*[:=]\s*|\s+(?=\d+\.\d{{3}}))[*~]*({FLOAT})",
+    re.I,
+)
+VAL_BPB = re.compile(rf"(?<![A-Za-z])(?:val_)?bpb\"?\s*[:=]\s*({FLOAT})", re.I)
 VAL_LOSS = re.compile(rf"(?:val_loss|\bvl|\bloss)\"?\s*[:=]\s*({FLOAT})", re.I)
 EXACT_BPB = re.compile(rf"\bexact[:=]({FLOAT})")
 TRAIN_TIME = re.compile(rf"\b(?:train_time|tt|elapsed|time)\s*[:=]\s*({FLOAT})\s*(ms|min|m|s)?\b")

@@ -16,7 +16,7 @@ from typing import Any
 
 from checks.submission import log_lines as pat
 from checks.submission.log_curve import Curve, thin
-from checks.submission.log_scores import eval_seconds_of, headline, is_diagnostic, score_line
+from checks.submission.log_scores import eval_seconds_of, headline, is_diagnostic, scores_in
 from checks.submission.log_source import EmbeddedSource
 from checks.submission.model import Run, Score
 
@@ -36,6 +36,8 @@ _MECHANISMS = (
     ("ngram", re.compile(r"^\W*\w*(?:ngram|n-gram)\w*\b", re.I)),
     ("ppm", re.compile(r"^\W*\w*ppm\w*\b", re.I)),
 )
+_MECHANISM_WORDS = ("ttt", "tto", "tc[", "ttp", "slot", "pass", "ngram", "n-gram", "ppm", "rescor")
+_ERROR_WORDS = ("error", "exception", "traceback", "kill", "sigterm", "segmentation", "out of memory", "time limit")
 _OFF = re.compile(
     r"(?:disabled|skipp|:\s*(?:False|0|off|none)\b|=\s*(?:False|0|off)\b|params:0\b|_mult|not used)", re.I
 )
@@ -68,6 +70,11 @@ class RunBuilder:
         """Whether training, evaluation or export has been seen: a new header then starts a new run."""
         return bool(self.curve.points or self.scores or "artifact_bytes" in self.facts or self.progress)
 
+    @property
+    def is_run(self) -> bool:
+        """Whether there is enough to speak of a run at all: a body, a source, or a header's facts."""
+        return self.has_body or self.source is not None or len(self.facts) >= 2 or len(self.settings) >= 12
+
     def feed(self, number: int, line: str) -> None:
         """Take one cleaned line."""
         self.last_line = number
@@ -78,20 +85,25 @@ class RunBuilder:
             if step.val_bpb is not None and len(self.scores) < _MAX_SCORES:
                 self.scores.append(Score("step", number, step.val_bpb, step.val_loss, step=step.step))
             return
-        if not self._result(number, line):
-            self._fact(number, line)
-        self._setting(number, line)
-
-    def _result(self, number: int, line: str) -> bool:
-        score = score_line(line, number) if "b" in line else None
-        if score is not None and "ttt_gain" not in line:
-            if len(self.scores) < _MAX_SCORES:
-                self.scores.append(score)
-            if score.eval_seconds is not None:
-                self._part(score.label, score.eval_seconds, number)
+        if self._block_setting(number, line):
+            return
+        lower = line.lower()
+        if not self._result(number, line, lower):
+            self._fact(number, line, lower)
+        if any(word in lower for word in _MECHANISM_WORDS):
             self._mechanism(number, line)
+        if line[0] not in "|+":
+            self._settings(number, line)
+
+    def _result(self, number: int, line: str, lower: str) -> bool:
+        scores = scores_in(line, number) if "bpb" in lower or "bits_per" in lower else []
+        if scores:
+            if len(self.scores) < _MAX_SCORES:
+                self.scores += scores
+            if scores[0].eval_seconds is not None:
+                self._part(scores[0].label, scores[0].eval_seconds, number)
             return True
-        at = pat.PROGRESS.search(line)
+        at = pat.PROGRESS.search(line) if "/" in line and "b" in lower else None
         bpb = pat.RUNNING_BPB.search(line) if at else None
         if at is None or bpb is None:
             return False
@@ -103,11 +115,9 @@ class RunBuilder:
                 self.ttt_curve.append((done, value))
                 if len(self.ttt_curve) >= 4000:
                     self.ttt_curve = self.ttt_curve[::2]
-        self._mechanism(number, line)
         return True
 
-    def _fact(self, number: int, line: str) -> None:
-        lower = line.lower()
+    def _fact(self, number: int, line: str, lower: str) -> None:
         if "size" in lower or "bytes" in lower or "artifact" in lower or "serialized" in lower:
             self._sizes(number, line)
         if "gptq" in lower or "hessian" in lower or "calib" in lower:
@@ -126,8 +136,7 @@ class RunBuilder:
         if "world_size" in lower:
             self._integer("world_size", pat.WORLD_SIZE, number, line)
         self._times(number, line, lower)
-        self._mechanism(number, line)
-        if self.error is None and (trouble := pat.TRACEBACK.search(line)):
+        if self.error is None and any(w in lower for w in _ERROR_WORDS) and (trouble := pat.TRACEBACK.search(line)):
             self.error = (number, trouble[1].strip())
 
     def _sizes(self, number: int, line: str) -> None:
@@ -184,7 +193,7 @@ class RunBuilder:
             del self.details["gptq"]
 
     def _times(self, number: int, line: str, lower: str) -> None:
-        if pat.STOP.search(line):
+        if ("stop" in lower or "cap" in lower or "budget" in lower or "limit" in lower) and pat.STOP.search(line):
             time, step = pat.TRAIN_TIME.search(line), pat.STEP_AT.search(line)
             value = pat.seconds(time[1], time[2]) if time else None
             self.details["stop"] = {
@@ -222,17 +231,21 @@ class RunBuilder:
                 self.details.setdefault("ran", {}).setdefault(name, number)
                 return
 
-    def _setting(self, number: int, line: str) -> None:
+    def _block_setting(self, number: int, line: str) -> bool:
+        """Take a line of a ``Hyperparameters:`` block; such a line is nothing else."""
         if line.startswith("Hyperparameters:"):
             self.in_block = True
-            return
+            return True
         if self.in_block:
             block = pat.BLOCK_SETTING.match(line)
-            if block:
+            if block and line.startswith(" "):
                 self._keep(block[1], block[2], number)
-                return
+                return True
             self.in_block = False
-        if (not self.curve.points and not self.scores) or "start" in line or "mode" in line:
+        return False
+
+    def _settings(self, number: int, line: str) -> None:
+        if not self.has_body or "start" in line or "mode" in line:
             for name, value in pat.ENVIRONMENT.findall(line):
                 self._keep(name, value.strip("\"'"), number)
             for name, value in pat.SETTING.findall(line):
@@ -240,7 +253,8 @@ class RunBuilder:
 
     def _keep(self, name: str, value: str, number: int) -> None:
         key = name.upper()
-        if key not in self.settings and len(self.settings) < _MAX_SETTINGS:
+        known = key in self.settings and not (key == "SEED" and not self.has_body)
+        if not known and len(self.settings) < _MAX_SETTINGS:
             self.settings[key] = value.strip().rstrip(",")[:200]
             self.lines[f"settings.{key}"] = number
 
@@ -322,7 +336,7 @@ class RunBuilder:
             return "only diagnostic scores (before quantisation), no final score"
         last = self.curve.last
         if last is None:
-            return "no final score"
+            return "no final score" if self.scores or self.progress else "the run stops before its first step"
         if "stop" in self.details or last.step == last.total:
             return f"training ends at step {last.step}, no score after quantisation"
         return f"training stops at step {last.step}" + (f" of {last.total}" if last.total else "") + ", no final score"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from checks.submission.log_lines import EVAL_TIME, EXACT_BPB, PERCENT, VAL_BPB, VAL_LOSS, number, seconds
+from checks.submission.log_lines import EVAL_TIME, EXACT_BPB, NAMED_BPB, PERCENT, VAL_LOSS, number, seconds
 from checks.submission.model import Score
 
 _PROGRESS = re.compile(
@@ -14,34 +14,55 @@ _PROGRESS = re.compile(
     re.IGNORECASE,
 )
 _DIAGNOSTIC = re.compile(
-    r"diag|pre[-_ ]?quant|prequant|pre_ttt|post[-_ ]?(?:ema|swa|average|prequant|training)|^\W*(?:ema|swa|raw|lawa)\b|^(?:ema|swa)_"
-    r"|raw[_ ]model|temp_?(?:search|fine|re)|neural[_ -]only|fp32|bf16|\bfloat\b|unquant|sanity|best|gain|gap|delta|improvement|ablation"
-    r"|warmup|\bbefore\b|\bvs\b|10k|subset|tokenizer|target|record|baseline|sota|predicted|estimate|threshold",
+    r"diag|pre[-_ ]?quant|pre_ttt|post[-_ ]?(?:ema|swa|average|prequant|training)|^\W*(?:ema|swa|raw|lawa)\b|^(?:ema|swa)_"
+    r"|raw[_ ]model|temp_?(?:search|fine|re)|neural[_ -]only|\bllm|fp32|bf16|\bfloat\b|unquant|sanity|\bbest\b|^best|gain|\bgap|_gap"
+    r"|delta|improvement|ablation|warmup|\bbefore\b|\bvs\b|10k|subset|tokenizer|target|record|baseline|sota|predicted"
+    r"|estimate|threshold|\b(?:mean|average|std|loaded|min|max)\b|\bxsa\b",
     re.IGNORECASE,
 )
-_FIELD = re.compile(r"\b(?:val_loss|val_bpb|vl|bpb|loss|bits_per_byte)\"?\s*[:=]", re.IGNORECASE)
+_LABEL_END = re.compile(r"\b\w*(?:loss|bpb|bits_per_byte|vl)\"?\s*[:=]|\bbpb\b", re.IGNORECASE)
 _EXACT = re.compile(r"(?:[_ ]exact|_x)\b", re.IGNORECASE)
+_CODE = re.compile(r"\{[a-z_]|\blog\w{0,3}\(|\bf\"|print\(|^\s*#|\bdef |=\s*f?[\"']")
+_SAME = 6e-5  # a rounded line and its exact twin differ by at most half of the fourth decimal
+_OWN_NAMES = {"", "val", "total"}
 
 
-def score_line(line: str, number_: int) -> Score | None:
-    """Read a result line such as ``legal_ttt_exact val_loss:1.97 val_bpb:1.1677``; None when it carries no score."""
-    found = VAL_BPB.search(line)
-    if found is None or _PROGRESS.search(line) or PERCENT.search(line):
-        return None
-    first = _FIELD.search(line)
-    label = line[: first.start() if first else found.start()].strip(" \t:=-|>*\"'{")
-    bpb = number((EXACT_BPB.search(line) or found)[1])
-    if bpb is None or not 0.0 <= bpb <= 100.0:
-        return None
-    loss, time = VAL_LOSS.search(line), EVAL_TIME.search(line)
-    return Score(
-        label=label[:120],
-        line=number_,
-        val_bpb=bpb,
-        val_loss=number(loss[1]) if loss else None,
-        exact=_EXACT.search(label) is not None or len((EXACT_BPB.search(line) or found)[1].partition(".")[2]) >= 6,
-        eval_seconds=seconds(time[1], time[2]) if time else None,
-    )
+def scores_in(line: str, line_number: int) -> list[Score]:
+    """Read a result line such as ``legal_ttt_exact val_loss:1.97 val_bpb:1.1677``; empty when it carries no score.
+
+    A line may name several (``ngram_val_bpb:0.35 model_val_bpb:1.16``); the plain ``val_bpb`` is then the only one.
+    """
+    found = list(NAMED_BPB.finditer(line))
+    if not found or _PROGRESS.search(line) or PERCENT.search(line) or _CODE.search(line):
+        return []
+    plain = [m for m in found if (m[1] or "").lower().strip("_") in _OWN_NAMES]
+    end = _LABEL_END.search(line)
+    label = line[: min(end.start() if end else found[0].start(), found[0].start())].strip(" \t:=-|>*\"'{")
+    exact, loss, time = EXACT_BPB.search(line), VAL_LOSS.search(line), EVAL_TIME.search(line)
+    scores = []
+    for match in plain[:1] or found[:4]:
+        text = exact[1] if exact else match[2]
+        bpb = number(text)
+        if bpb is None or not 0.0 <= bpb <= 100.0:
+            continue
+        name = "" if match in plain else (match[1] or "")
+        scores.append(
+            Score(
+                label=f"{label} {name}".strip()[:120],
+                line=line_number,
+                val_bpb=bpb,
+                val_loss=_loss(line, name) if name else number(loss[1]) if loss else None,
+                exact=_EXACT.search(label) is not None or len(text.partition(".")[2]) >= 6,
+                eval_seconds=seconds(time[1], time[2]) if time else None,
+            )
+        )
+    return scores
+
+
+def _loss(line: str, name: str) -> float | None:
+    """The loss that goes with ``ngram_val_bpb`` is ``ngram_val_loss``."""
+    match = re.search(rf"\b{re.escape(name[:40])}_?loss\s*[:=]\s*([\d.]+)", line)
+    return number(match[1]) if match else None
 
 
 def is_diagnostic(label: str) -> bool:
@@ -54,25 +75,33 @@ def base_label(label: str) -> str:
     return _EXACT.sub("", label).strip().lower()
 
 
+def finals(scores: Sequence[Score]) -> list[Score]:
+    """The scores that can be a headline: of an evaluation after training, and no diagnostic."""
+    return [s for s in scores if s.step is None and not is_diagnostic(s.label)]
+
+
 def headline(scores: Sequence[Score]) -> Score | None:
     """Return the final score, or None when only diagnostics were printed.
 
     The last evaluation counts; of its lines the exact one.
     """
-    finals = [s for s in scores if s.step is None and not is_diagnostic(s.label)]
-    if not finals:
+    candidates = finals(scores)
+    if not candidates:
         return None
-    last = finals[-1]
-    same = [s for s in finals if abs(s.val_bpb - last.val_bpb) < 6e-5 and s.line >= last.line - 50]
+    last = next(s for s in candidates if s.line == candidates[-1].line)
+    return exact_twin(candidates, last)
+
+
+def exact_twin(scores: Sequence[Score], score: Score) -> Score:
+    """Return the most precise line of the evaluation that this score belongs to."""
+    same = [s for s in scores if abs(s.val_bpb - score.val_bpb) < _SAME and abs(s.line - score.line) <= 50]
     exact = [s for s in same if s.exact and s.val_loss is not None] or [s for s in same if s.exact]
-    return exact[-1] if exact else last
+    return exact[-1] if exact and not (score.exact and score.val_loss is not None) else score
 
 
 def eval_seconds_of(scores: Sequence[Score], head: Score) -> float | None:
     """Return how long the headline's own evaluation took: printed on it or on its rounded twin."""
     twins = [
-        s.eval_seconds
-        for s in scores
-        if s.eval_seconds is not None and abs(s.val_bpb - head.val_bpb) < 6e-5 and not is_diagnostic(s.label)
+        s.eval_seconds for s in finals(scores) if s.eval_seconds is not None and abs(s.val_bpb - head.val_bpb) < _SAME
     ]
     return max(twins, default=None)

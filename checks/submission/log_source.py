@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _START = re.compile(
-    rb"""^(?:\xef\xbb\xbf)?(?:from\ __future__\ import\ |import\ [a-z_]\w*|from\ [A-Za-z_][\w.]*\ import\ |"{3}|'{3}|\#!\S{0,60}python)""",
+    rb"""^(?:\xef\xbb\xbf)?(?:from\ __future__\ import\ |import\ [a-z_]\w*|from\ [A-Za-z_][\w.]*\ import\ |"{3}|'{3}|\#!\S{0,60}python
+    |def\ \w+\(|class\ \w+[(:]|@torch\.)""",
     re.MULTILINE | re.VERBOSE,
 )
 # What scripts print right after their source; none of these can stand at the start of a line of Python.
@@ -56,7 +57,8 @@ def find_sources(data: bytes) -> tuple[EmbeddedSource, ...]:
             at = end.end()
             continue
         stop = _past_rulers(data, end)
-        spans.append((_with_comments_above(data, begin.start()), stop))
+        floor = spans[-1][1] if spans else 0
+        spans.append((_with_lines_above(data, begin.start(), floor), stop))
         at = stop
     return tuple(_embedded(data, spans))
 
@@ -86,11 +88,13 @@ def _is_code_only(data: bytes, start: int, end: int) -> bool:
     return end - start > 200 and _START.match(data, start + 1) is None and _is_source(data, start, end)
 
 
-def _with_comments_above(data: bytes, start: int) -> int:
-    """Move a start up over the comment lines directly above it (a licence, a shebang)."""
-    while start > 0:
-        above = data.rfind(b"\n", 0, start - 1) + 1
-        if data[above : above + 1] != b"#":
+def _with_lines_above(data: bytes, start: int, floor: int) -> int:
+    """Move a start up over the comments above it (a licence); where the source's head was cut off, over its rest."""
+    fragment = data.startswith((b"def ", b"class ", b"@"), start)
+    above_it = (b"#", b"    ", b")", b"]", b"}", b"@", b"\n", b"\r\n") if fragment else (b"#",)
+    while start > floor:
+        above = max(data.rfind(b"\n", floor, start - 1) + 1, floor)
+        if not data.startswith(above_it, above):
             break
         start = above
     return start

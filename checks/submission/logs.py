@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from checks.submission.log_json import json_lines
@@ -67,13 +67,31 @@ def read_log(path: str, data: bytes, scripts: Mapping[str, bytes]) -> tuple[Run,
     builders = _split(path, data, sources, notes)
     runs = []
     for builder in builders:
-        if not (builder.has_body or builder.source or builder.settings):
-            continue
-        run = builder.build()
-        runs.append(_with_source(run, builder.source, scripts))
-    if not runs:
-        return ()
+        if builder.is_run:
+            runs.append(_with_source(builder.build(), builder.source, scripts))
+    runs = distinct_runs(runs)
     return tuple(replace(run, index=i, notes=run.notes + tuple(notes)) for i, run in enumerate(runs))
+
+
+def distinct_runs(runs: Sequence[Run]) -> list[Run]:
+    """Drop repeats of the same run (console and log file pasted together, a log copied under a second name).
+
+    Two runs are one when seed, final score, training time, steps and size all agree; the one with a source is kept.
+    """
+    kept: dict[tuple[object, ...], Run] = {}
+    for run in runs:
+        last = run.scores[-1].val_bpb if run.scores else None
+        key: tuple[object, ...] = (run.seed, run.val_bpb, last, run.train_seconds, run.steps, run.artifact_bytes)
+        if key.count(None) >= 4:
+            key = (*key, run.log, run.first_line)
+        first = kept.get(key)
+        if first is None:
+            kept[key] = run
+            continue
+        better, other = (run, first) if first.source_bytes is None and run.source_bytes is not None else (first, run)
+        note = f"printed again in {other.log}, lines {other.first_line} to {other.last_line}"
+        kept[key] = replace(better, notes=(*better.notes, note))
+    return list(kept.values())
 
 
 def _split(path: str, data: bytes, sources: tuple[EmbeddedSource, ...], notes: list[str]) -> list[RunBuilder]:
