@@ -66,7 +66,7 @@ def render(verdict: Verdict) -> str:
 
 
 def fingerprint(folder: str, finding: Finding) -> str:
-    """Return what identifies a finding from commit to commit: rule, folder, file, function and code, not lines or numbers."""
+    """Return what identifies a finding from push to push: rule, folder, file, function and code, not line numbers."""
     first = _primary(finding)
     code = " ".join(first.excerpt.split())
     parts = (finding.rule, folder, first.file, first.function, code)
