@@ -16,7 +16,7 @@ def size(runs: Sequence[RunFacts], cap: float | None) -> Chart | None:
     if not sized or not cap or cap <= 0:
         return None
     largest, total = max(sized, key=lambda pair: pair[1])
-    picture = Drawing(86 + 24 * len(sized), f"Artifact size: largest {total:,} of {int(cap):,} bytes")
+    picture = Drawing(92 + 24 * len(sized), f"Artifact size: largest {total:,} of {int(cap):,} bytes")
     x = Scale(0, max(cap, total) * 1.02, 4, WIDTH - 4)
     code = largest.code_bytes or 0
     picture.rect(x(0), 16, x(cap) - x(0), 22, "margin", f"cap: {int(cap):,} bytes")

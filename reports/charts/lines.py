@@ -8,7 +8,7 @@ from reports.charts.drawing import WIDTH, Chart, Drawing, Key, Scale, series
 from reports.facts import RunFacts
 
 Points = tuple[tuple[float, float], ...]
-_HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 230, 52, 12, 14, 40
+_HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 230, 52, 22, 14, 42
 _MAX_LINES = 12
 _MAX_DRAWN = 360  # points a line: about one for each pixel
 
@@ -69,7 +69,7 @@ def _axes(picture: Drawing, x: Scale, y: Scale, across: str, up: str) -> None:
         picture.line(x(value), base, x(value), base + 4, "axis")
         picture.text(x(value), base + 17, f"{value:,.0f}", "tick", "middle")
     picture.line(_LEFT, base, WIDTH - _RIGHT, base, "axis")
-    picture.text(WIDTH - _RIGHT, _HEIGHT - 6, across, "label", "end")
+    picture.text(WIDTH - _RIGHT, _HEIGHT - 8, across, "label", "end")
     picture.text(2, 10, up, "label")
 
 

@@ -24,7 +24,7 @@ def chart(facts: SubmissionFacts) -> Chart | None:
     top = 14 + 15 * len(lines)
     has_mean = record.mean is not None
     bottom = top + _ROW * (len(scored) + has_mean) + 10
-    picture = Drawing(bottom + 34, "Scores of the complete runs against the record; lower is better")
+    picture = Drawing(bottom + 38, "Scores of the complete runs against the record; lower is better")
     for row, (name, value) in enumerate(sorted(lines, key=lambda pair: pair[1])):
         y = 12 + 15 * row
         left = x(value) > WIDTH * 0.62

@@ -44,7 +44,7 @@ def run(
     seed: int | None, bpb: float | None, *, artifact: int = 15_899_385, complete: bool = True, **more: Any
 ) -> dict[str, Any]:
     curve = [
-        [step, 3.2 * math.exp(-step / 900) + 1.92 + 0.01 * math.sin(step), step * 0.11] for step in range(0, 5400, 100)
+        [step, 3.2 * math.exp(-step / 900) + 1.92 + 0.01 * math.sin(step + (seed or 5)) + 0.004 * (seed or 5) % 0.1, step * 0.11] for step in range(0, 5400, 100)
     ]
     ttt = [[chunk, 1.17 - 0.01 * (1 - math.exp(-chunk / 300))] for chunk in range(0, 1890, 30)]
     facts = {
