@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from checks.submission.log_facts import Facts
 from checks.submission.log_lines import StepLine
 
 MAX_POINTS = 200
@@ -44,24 +46,23 @@ class Curve:
         """The step line with the highest step."""
         return max((p for p, _ in self.points), key=lambda p: p.step, default=None)
 
-    def conclude(self, facts: dict[str, Any], lines: dict[str, int], details: dict[str, Any]) -> None:
+    def conclude(self, facts: Facts) -> None:
         """Fill in steps, train_seconds (where no stop line gave them), ``stalls`` and ``step_ms``."""
         if not self.points:
             return
         top, at = max(self.points, key=lambda p: p[0].step)
-        if "steps" not in facts:
-            facts["steps"], lines["steps"] = top.step, at
+        facts.set("steps", top.step, at, keep_first=True)
         timed = [(p, n) for p, n in self.points if p.train_seconds is not None]
-        if timed and "train_seconds" not in facts:
+        if timed and "train_seconds" not in facts.values:
             last, at = max(timed, key=lambda p: (p[0].step, p[0].train_seconds or 0.0))
-            facts["train_seconds"], lines["train_seconds"] = last.train_seconds, at
+            facts.set("train_seconds", last.train_seconds, at)
             if last.coarse:
-                details["train_seconds_rounded"] = True
-        self._stalls(timed, details)
+                facts.details["train_seconds_rounded"] = True
+        self._stalls(timed, facts.details)
 
     def _stalls(self, timed: Sequence[tuple[StepLine, int]], details: dict[str, Any]) -> None:
         gaps: list[tuple[int, int, float, int]] = []
-        for (before, _), (after, line) in zip(timed, timed[1:], strict=False):
+        for (before, _), (after, line) in itertools.pairwise(timed):
             steps = after.step - before.step
             if steps > 0 and not (before.coarse or after.coarse):
                 gaps.append(

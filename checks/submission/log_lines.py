@@ -77,6 +77,7 @@ WARMUP_DONE = re.compile(rf"(\w+):\s*(?:compile )?warm-?up (?:done|complete)\D{{
 HINTS_DONE = re.compile(rf"(?:precompute\w*|hints?\w*)\b.{{0,80}}?elapsed[=:]({FLOAT})s", re.I)
 GATES = re.compile(r"\b(within_gate|word_gate|agree2plus|token_gate|gated)=(\d+)")
 SCORED_BYTES = re.compile(rf"\b(?:scored_bytes|N_sidecar_bytes|val_bytes|total_bytes|bytes)[=:]\s*({INT})\b")
+SEED = re.compile(r"(?<![A-Za-z_])seed\s*[:=]\s*(\d{1,18})\b", re.I)
 TOTAL_EVAL = re.compile(rf"\b(total_eval_time\w*)\s*[:=]\s*({FLOAT})\s*(ms|s)\b", re.I)
 ADAPTATION = re.compile(
     rf"(\w*(?:ttt|tto|adapt)\w*):\s*(?:done\s+|total_)?(?:elapsed|time)\s*[:=]\s*({FLOAT})\s*(ms|s)\b", re.I
