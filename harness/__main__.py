@@ -1,0 +1,5 @@
+"""``python -m harness`` is ``pgolf``."""
+
+from harness.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The subcommands of ``pgolf``: one module each, exporting a click command named ``command``."""

@@ -1,0 +1,87 @@
+"""Reads the target of a review in its three forms: a record folder, a checkout, or a ref of a repository."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from checks.submission.files import FolderError, read_folder, resembles_submission, track_of
+from checks.submission.model import PullRequest, Submission
+from harness.errors import UsageFault
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the user points at. ``created``, ``title`` and ``pr`` say what git does not know of a pull request."""
+
+    path: Path | None = None
+    base: str | None = None
+    git_dir: Path | None = None
+    ref: str | None = None
+    created: dt.datetime | None = None
+    title: str | None = None
+    pr: int | None = None
+
+
+def read_target(target: Target) -> PullRequest:
+    """Read the target.
+
+    Raises:
+        UsageFault: the options do not fit together, or there is nothing of a submission at the place they name.
+    """
+    if target.git_dir is not None:
+        if target.ref is None:
+            raise UsageFault("--git-dir needs --ref, e.g. --ref refs/pull/1002/head")
+        if target.path is not None:
+            raise UsageFault("give either a folder or --git-dir with --ref, not both")
+        found = _from_git(target.git_dir, target.ref, target.base)
+    elif target.ref is not None:
+        raise UsageFault("--ref needs --git-dir REPO")
+    elif target.path is None:
+        raise UsageFault("what to review? Give a record folder, or --git-dir REPO --ref REF")
+    elif target.base is not None:
+        found = _from_git(target.path, "HEAD", target.base)
+        found = replace(found, path=str(target.path), notes=(*found.notes, "read from the commit at HEAD: changes that are not committed do not count"))
+    else:
+        found = _from_folder(target.path)
+    return _told(found, target)
+
+
+def _from_git(path: Path, ref: str, base: str | None) -> PullRequest:
+    from harness.target_git import Repository
+    from harness.target_pull_request import read_pull_request
+
+    if not path.is_dir():
+        raise UsageFault(f"{path}: no such folder")
+    return read_pull_request(Repository(path), ref, base)
+
+
+def _from_folder(path: Path) -> PullRequest:
+    if not path.exists():
+        raise UsageFault(f"{path}: no such folder")
+    if not path.is_dir():
+        raise UsageFault(f"{path}: not a folder: point at the record folder that holds it")
+    try:
+        files, notes = read_folder(path)
+    except FolderError as error:
+        raise UsageFault(str(error)) from error
+    if not files:
+        raise UsageFault(f"{path}: the folder is empty")
+    own = [p for p in files if "/" not in p]
+    if not resembles_submission(own):
+        hint = "no README.md, submission.json, script or log in it"
+        if "records" in {p.partition("/")[0] for p in files}:
+            hint = "this is a checkout: add --base REF to review what its branch adds"
+        raise UsageFault(f"{path}: not a record folder: {hint}")
+    track = track_of(str(path.resolve()))
+    return PullRequest(path=str(path), submissions=(Submission(".", track, files, notes=notes),))
+
+
+def _told(found: PullRequest, target: Target) -> PullRequest:
+    if target.created is not None:
+        notes = tuple(n for n in found.notes if not n.startswith("when the pull request was opened"))
+        found = replace(found, created=target.created, notes=notes)
+    if target.title is not None:
+        found = replace(found, title=target.title)
+    return found if target.pr is None else replace(found, pr=target.pr)

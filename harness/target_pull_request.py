@@ -1,0 +1,143 @@
+"""Finds out what a branch adds: its base, its changes, its record folders and when it was opened."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from checks.submission.files import MAX_FILES, record_folders, track_of
+from checks.submission.model import Change, PullRequest, Submission
+from harness.errors import UsageFault
+from harness.target_git import EMPTY_TREE, Repository
+
+_PULL = re.compile(r"(?:^|/)pull/(\d+)(?:/|$)")
+
+
+def read_pull_request(repository: Repository, ref: str, base_ref: str | None = None) -> PullRequest:
+    """Read a head and compare it with where it branched off.
+
+    Raises:
+        UsageFault: the ref, the base or their common history is not in the repository.
+    """
+    head = _commit(repository, ref)
+    default = _commit(repository, base_ref) if base_ref else repository.default_branch()
+    if default is None:
+        raise UsageFault(f"{repository.path}: no default branch found: say what to compare with (--base REF)")
+    notes: list[str] = []
+    base, upstream = _base(repository, default, head, notes)
+    changes = repository.changes(base or EMPTY_TREE, head)
+    folders = _added_folders(repository, changes, base)
+    if not folders:
+        base, changes, folders = _own_commits(repository, upstream, head, base, changes, notes)
+    number = _PULL.search(ref)
+    created = _created(repository, upstream, head, folders)
+    if created is not None:
+        notes.append(f"when the pull request was opened is not in git: its first commit ({created:%Y-%m-%d %H:%M} UTC) stands for it")
+    return PullRequest(
+        path=f"{repository.path}@{ref}",
+        pr=int(number[1]) if number and len(number[1]) < 10 else None,
+        head=head,
+        base=base,
+        created=created,
+        changes=_with_sizes(repository, changes, head),
+        submissions=read_folders(repository, head, folders),
+        notes=tuple(notes),
+    )
+
+
+def read_folders(repository: Repository, commit: str, folders: Sequence[str]) -> tuple[Submission, ...]:
+    """Return the record folders as they stand at a commit; contents are read on demand."""
+    found = []
+    for folder in folders:
+        entries = repository.tree(commit, folder)
+        notes = ()
+        if len(entries) > MAX_FILES:
+            notes = (f"the folder has {len(entries)} files; only the first {MAX_FILES} were read",)
+            entries = entries[:MAX_FILES]
+        sizes = repository.sizes([e.sha for e in entries])
+        files = {e.path[len(folder) + 1 :]: repository.file(e, sizes) for e in entries}
+        found.append(Submission(folder, track_of(folder), files, notes=notes))
+    return tuple(found)
+
+
+def _commit(repository: Repository, ref: str) -> str:
+    commit = repository.resolve(ref)
+    if commit is None:
+        raise UsageFault(f"{repository.path}: no commit at {ref}: fetch it, or see `git for-each-ref` for what is there")
+    return commit
+
+
+def _base(repository: Repository, default: str, head: str, notes: list[str]) -> tuple[str | None, str]:
+    """Return the base to compare with (None: nothing) and the commit that stands for "upstream, without this branch"."""
+    base = repository.merge_base(default, head)
+    if base is None:
+        if repository.is_shallow():
+            raise UsageFault(f"{repository.path}: history was cut off when cloning: fetch all of it (fetch-depth: 0)")
+        notes.append("the head shares no history with the default branch: everything in it counts as added")
+        return None, default
+    if base != head:
+        return base, default
+    merge = _merged_by(repository, default, head)
+    if merge is None or merge == head:
+        notes.append("the head is on the default branch itself: compared with its first parent")
+        parent = repository.resolve(f"{head}^1")
+        return parent, parent or default
+    before = repository.resolve(f"{merge}^1") or default
+    notes.append(f"already merged by {merge[:12]}: compared with where it branched off")
+    return repository.merge_base(before, head), before
+
+
+def _merged_by(repository: Repository, default: str, head: str) -> str | None:
+    """Return the oldest commit of the default branch's first-parent line that contains the head (bisection)."""
+    line = repository.commits("--first-parent", default)  # newest first
+    low, high = 0, len(line) - 1
+    if not line or repository.merge_base(line[0], head) != head:
+        return None
+    while low < high:
+        middle = (low + high + 1) // 2
+        if repository.merge_base(line[middle], head) == head:
+            low = middle
+        else:
+            high = middle - 1
+    return line[low]
+
+
+def _added_folders(repository: Repository, changes: Sequence[Change], base: str | None) -> tuple[str, ...]:
+    """Return the record folders that the changes add: those that the base does not have."""
+    folders = record_folders(c.path for c in changes if c.status == "A")
+    return tuple(f for f in folders if base is None or not repository.tree(base, f))
+
+
+def _own_commits(
+    repository: Repository, upstream: str, head: str, base: str | None, changes: list[Change], notes: list[str]
+) -> tuple[str | None, list[Change], tuple[str, ...]]:
+    """Look at the branch's own commits: upstream may hold a squashed or rebased copy of the same folder."""
+    own = repository.commits("--no-merges", "--reverse", "--topo-order", head, f"^{upstream}")
+    start = repository.resolve(f"{own[0]}^1") if own else None
+    if start is None:
+        return base, changes, ()
+    touched = repository.touched(own)
+    changed = [c for c in repository.changes(start, head) if c.path in touched]
+    folders = _added_folders(repository, changed, start)
+    if not folders:
+        return base, changes, ()
+    notes.append("the default branch already holds this work (squashed or rebased): judged by the branch's own commits")
+    return start, changed, folders
+
+
+def _created(repository: Repository, upstream: str, head: str, folders: Sequence[str]) -> dt.datetime | None:
+    for paths in (folders, ()):
+        commits = repository.commits("--reverse", head, f"^{upstream}", paths=paths)
+        if commits:
+            seconds = repository.author_time(commits[0])
+            return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.timezone.utc)
+    return None
+
+
+def _with_sizes(repository: Repository, changes: Sequence[Change], head: str) -> tuple[Change, ...]:
+    wanted = {c.path for c in changes if c.status != "D"}
+    shas = {e.path: e.sha for e in repository.tree(head) if e.path in wanted}
+    sizes = repository.sizes(list(shas.values()))
+    return tuple(replace(c, size=sizes.get(shas.get(c.path, ""), 0)) for c in changes)
