@@ -200,7 +200,7 @@ def _seeds(data: Mapping[str, Any], scores: Mapping[int, float]) -> tuple[int, .
         plain = [s for s in (_whole(v) for v in listed[:100]) if s is not None]
         if plain:
             return tuple(dict.fromkeys(plain))
-    named = [seed for seed, _ in _seed_items(listed)]
+    named = [seed for seed, _ in _seed_items(listed)] or [s for s, _ in _seed_items(data.get("seed_results"))]
     if named or scores:
         return tuple(dict.fromkeys([*named, *scores]))
     single = _whole(data.get("seed"))
