@@ -29,8 +29,11 @@ _MAX_SCORES = 2000
 _MAX_TTT = 4000
 _ERROR_WORDS = ("error", "exception", "traceback", "kill", "sigterm", "segmentation", "out of memory", "time limit")
 _TTT_START = re.compile(r"\bttt\w*:\s?start|\bbeginning TTT eval", re.IGNORECASE)
+_PHASE = re.compile(r"\bstart|mode:|enabled", re.IGNORECASE)  # lines after training that still print settings
+_ADAPTED = re.compile(r"ttt|tto|adapt", re.IGNORECASE)
 _ADAPTIVE = re.compile(r"tt|tc|slot")
 _SEED_IN_NAME = re.compile(r"seed[_-]?(\d{1,9})(?!\d)|[_-]s(\d{1,6})(?![a-z\d])", re.IGNORECASE)
+_STRIDES = {"16", "32", "64", "128", "256", "512"}  # "_s64" in a file name is a stride
 _HEADER_FACTS = 2
 _HEADER_SETTINGS = 12
 
@@ -83,12 +86,14 @@ class RunBuilder:
         if self.settings.block(number, line):
             return
         lower = line.lower()
-        if not self._result(number, line, lower):
+        is_score = self._result(number, line, lower)
+        if not is_score:
             self._fact(number, line, lower)
         mechanism = mechanism_at_work(line, lower)
         if mechanism:
             self.facts.details.setdefault("ran", {}).setdefault(mechanism, number)
-        if line[0] not in "|+" and (not self.has_body or "start" in lower or "mode" in lower):
+        header = not self.has_body or _PHASE.search(line) is not None
+        if header and not is_score and line[0] not in "|+" and "bytes" not in lower:
             if "seed" in lower and not self.has_body:
                 self.settings.seed(number, line)
             self.settings.header(number, line)
@@ -175,7 +180,7 @@ class RunBuilder:
             self.facts.set("seed", seed, self.facts.lines["settings.SEED"])
             return
         named = _SEED_IN_NAME.search(self.log.rsplit("/", 1)[-1])
-        if named is not None:
+        if named is not None and named[2] not in _STRIDES:
             self.facts.values["seed"] = int(named[1] or named[2])
             self.notes.append("the log prints no seed; it is taken from the file name")
 
@@ -207,7 +212,9 @@ class RunBuilder:
                 unit = "window" if "slid" in name else "batch" if "batch" in name else "chunk"
                 self.facts.details["ttt_stopped_at"] = (done, total)
                 return f"{what} stops at {unit} {done} of {total}, no final score"
-        if self.ttt_started > last_score:
+        if self.ttt_started > last_score and head is not None and _ADAPTED.search(head.label):
+            self.notes.append(f"a further TTT starts at line {self.ttt_started} and prints no score")
+        elif self.ttt_started > last_score:
             return f"the TTT evaluation that starts at line {self.ttt_started} prints no final score"
         if head is not None:
             return ""

@@ -1,50 +1,61 @@
-"""Scores that prose claims: the README's and the title's own number, not deltas, baselines or other people's records."""
+"""Scores that prose claims: the README's and the title's own number, not deltas, baselines or others' records."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _VALUE = r"(\d{1,2}\.\d{3,10})"
 _KEYED = re.compile(
     rf"(?:val[_ \\]{{0,2}}bpb|\bbpb\b|bits[- ]per[- ]byte)[^\d\n+\-−–—Δ±]{{0,24}}?(?:[—–-]\s)?[*`~≈ ]*{_VALUE}(?![\d.])"
-    rf"|(?<![\d.+\-−±Δ]){_VALUE}[*`]*\s*(?:val[_ \\]{{0,2}})?bpb\b",
+    rf"|(?<![\d.+\-−±Δ]){_VALUE}[*`]*\s*(?:val[_ \\]{{0,2}})?bpb\b(?!\s*[:=])",
     re.IGNORECASE,
 )
 _BARE = re.compile(rf"(?<![\d.+\-−±Δv#]){_VALUE}(?![\d.%])")
 _OTHERS = re.compile(
-    r"baseline|previous|prior|\bsota\b|\bvs\.?\b|versus|pre[-_ ]?quant|\bdelta\b|Δ|improv|gain|target|better|worse|lower|reduc|beats?\b|gap|drop"
-    r"|\bstd\b|merged|leader|record of|current best|\bfrom\b|\bover\b|without|ablat|expected|projected|threshold|\bpr ?#|#\d{2,}",
+    r"baseline|previous|prior|\bsota\b|\bvs\.?\b|versus|pre[-_ ]?quant|\bdelta\b|Δ|improv|gain|target|better|worse|lower"
+    r"|reduc|beats?\b|gap|drop|\bstd\b|merged|leader|record of|current best|\bfrom\b|\bover\b|without|ablat|expected"
+    r"|projected|threshold|\bpr ?#|#\d{2,}|spread|margin|\btax\b|noise|lineage|follow|parent|base:|\bpre[-_]",
     re.IGNORECASE,
+)
+_MEAN_ROW = re.compile(r"\s*\|[\s*_`]*(?:\d+[- ]seed )?(?:mean|average|avg)\b", re.IGNORECASE)
+_SCORE_COLUMN = re.compile(r"bpb|bits", re.IGNORECASE)
+_SIDE_COLUMN = re.compile(
+    r"pre|raw|sliding|roundtrip|no[- ]ttt|without|base|delta|Δ|std|gain|neural|ema|float", re.IGNORECASE
 )
 _NON_RECORD = re.compile(r"\bnon[-_ ]?record", re.IGNORECASE)
 _NOT_OURS = re.compile(r"\bnot?\b.{0,20}non[-_ ]?record", re.IGNORECASE)
-_MEAN_ROW = re.compile(r"\s*\|[\s*_]*(?:\d+[- ]seed )?(?:mean|average|avg)\b", re.IGNORECASE)
 _MAX_LINES = 1500
 _MAX_LINE = 1000
 _MAX_SCORES = 40
+_LEAST_BESIDE = 0.05  # in a line that compares, a smaller number is a difference
+_TOP_LINES = 12
 
 
 def readme_scores(text: str) -> tuple[tuple[float, int], ...]:
     """Return (score, line) of what the README claims as its own, the most prominent first.
 
-    Prominence: a keyed score near the top, then in headings and bold lines, then a row that says mean or average.
+    Prominence: a keyed score near the top, then in headings and bold lines, then a table's row of means.
     """
     found: list[tuple[int, int, float]] = []
+    header: Sequence[str] = ()
     fenced = False
     for number, line in enumerate(text.split("\n", _MAX_LINES)[:_MAX_LINES], 1):
         line = line[:_MAX_LINE]
         if line.lstrip().startswith(("```", "~~~")):
             fenced = not fenced
-            continue
         if fenced or not line.strip():
+            header = ()
             continue
         for match in _KEYED.finditer(line):
             value = float(match[1] or match[2])
-            if 0.0 < value < 20.0 and not _OTHERS.search(line[max(0, match.start() - 40) : match.start()]):
+            comparing = _OTHERS.search(line[max(0, match.start() - 40) : match.start()]) is not None
+            if not comparing and _plausible(value, line):
                 found.append((_prominence(line, number), number, value))
-        if _MEAN_ROW.match(line):
-            values = [float(m[1]) for m in _BARE.finditer(line)]
-            found += [(3, number, v) for v in values if 0.05 < v < 20.0]
+        if "|" in line:
+            header = header or _cells(line)
+            if _MEAN_ROW.match(line):
+                found += [(3, number, value) for value in _mean_row(header, _cells(line))]
     found.sort(key=lambda entry: entry[:2])
     seen: dict[float, int] = {}
     for _, number, value in found:
@@ -52,10 +63,28 @@ def readme_scores(text: str) -> tuple[tuple[float, int], ...]:
     return tuple(list(seen.items())[:_MAX_SCORES])
 
 
+def _mean_row(header: Sequence[str], cells: Sequence[str]) -> list[float]:
+    """Scores of a row of means: columns that the header calls BPB, the final one before the side columns."""
+    scores: list[tuple[int, int, float]] = []
+    for place, (name, cell) in enumerate(zip(header, cells, strict=False)):
+        match = _BARE.search(cell)
+        if match and _SCORE_COLUMN.search(name):
+            scores.append((1 if _SIDE_COLUMN.search(name) else 0, -place, float(match[1])))
+    return [value for _, _, value in sorted(scores)]
+
+
+def _cells(line: str) -> list[str]:
+    return line.strip().strip("|").split("|")
+
+
+def _plausible(value: float, line: str) -> bool:
+    return 0.0 < value < 20.0 and (value >= _LEAST_BESIDE or _OTHERS.search(line) is None)
+
+
 def _prominence(line: str, number: int) -> int:
     if _OTHERS.search(line):
         return 4
-    if number <= 12:
+    if number <= _TOP_LINES:
         return 0
     return 1 if line.startswith("#") or "**" in line else 2
 
@@ -67,7 +96,7 @@ def title_score(title: str) -> float | None:
         for match in pattern.finditer(title):
             value = float(next(group for group in match.groups() if group))
             before = title[max(0, match.start() - 24) : match.start()]
-            if 0.05 < value < 20.0 and not _OTHERS.search(before):
+            if _LEAST_BESIDE < value < 20.0 and not _OTHERS.search(before):
                 return value
     return None
 
