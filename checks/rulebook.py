@@ -54,12 +54,13 @@ class Record:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """How a tokenizer's export of the validation split shows in a log."""
+    """How a tokenizer's export of the validation split shows in a log; ``documents`` is below 50,000 for a partial one."""
 
     name: str
     scored_tokens: tuple[int, ...]
     bytes_per_token: float
     source: str
+    documents: int = 50_000
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,13 @@ def _build(data: Mapping[str, Any]) -> Rulebook:
             for r in data["records"]
         ),
         fingerprints=tuple(
-            Fingerprint(f["name"], tuple(f["scored_tokens"]), float(f["bytes_per_token"]), f["source"])
+            Fingerprint(
+                f["name"],
+                tuple(f["scored_tokens"]),
+                float(f["bytes_per_token"]),
+                f["source"],
+                int(f.get("documents", data["constants"]["validation_documents"])),
+            )
             for f in data["fingerprints"]
         ),
     )

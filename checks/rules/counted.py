@@ -1,28 +1,35 @@
-"""Which runs prove the claim: complete runs of the submitted configuration, one a seed (rulebook section 15)."""
+"""Which runs prove the claim: complete runs of the submitted configuration (rulebook section 15, "which logs count")."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from checks.rules.base import Case
 from checks.rules.places import readme_lines
-from checks.submission.log_scores import is_diagnostic
+from checks.submission.configuration import same_value
+from checks.submission.log_scores import base_label, is_diagnostic
 from checks.submission.model import Run, Score
 
 _NUMBER = re.compile(r"(?<![\d.+\-−])(\d\.\d{4,10})(?![\d.])")
 SAME = 5e-9  # two logs that print the same eight digits are the same run
+MAX_CHOICES = 4096
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The runs that count, and every other one with the reason why it does not."""
+    """The runs that count, and every other one with the reason why it does not.
+
+    ``trained`` are the runs that made the models: the same ones, or, where a log only evaluates, the training log of its seed.
+    """
 
     runs: tuple[Run, ...]
     left_out: tuple[tuple[Run, str], ...]
+    trained: tuple[Run, ...] = ()
 
     @property
     def scores(self) -> tuple[float, ...]:
@@ -38,36 +45,68 @@ class Counted:
 def counted(case: Case) -> Counted:
     """Select the runs that count.
 
-    Incomplete runs and second logs of one run never do. Of several runs with one seed, the one that the README or
-    submission.json cites counts, else the last; runs of another script do not count beside runs of the submitted one.
-    Where the author cites another final score of a run than the last one printed, the run carries that score.
+    Incomplete runs and second logs of one run never do. Where the author cites runs (the seeds of submission.json, or scores
+    in the README) and their mean is the claim, those count. Else, of several runs with one seed the choice that gives the
+    claim counts, or the last; and where that does not bear out the claim, runs of another script than the submitted one do not.
     """
-    stated = _stated(case)
     left: list[tuple[Run, str]] = []
+    complete = _complete(case.submission.runs, left)
+    complete = _with_claimed_score(case, complete)
+    chosen = _claimed_seeds(case, complete) or _cited(case, complete)
+    if not chosen:
+        chosen = _one_a_seed(case, complete)
+        if not _supports(case, chosen):
+            chosen = _one_a_seed(case, _of_submitted_script(complete, left))
+    reasons = {id(r) for r, _ in left}
+    left += [(r, _why(r, chosen)) for r in complete if r not in chosen and id(r) not in reasons]
+    return Counted(tuple(chosen), tuple(left), tuple(_training_of(case, r) for r in chosen))
+
+
+def seeds_of(runs: Iterable[Run]) -> tuple[int, ...]:
+    """Return the distinct seeds that the runs printed, sorted."""
+    return tuple(sorted({r.seed for r in runs if r.seed is not None}))
+
+
+def with_score(run: Run, score: Score) -> Run:
+    """Return the run with another of its scores as its final one, and the time of that evaluation."""
+    twins = [
+        s
+        for s in run.scores
+        if base_label(s.label) == base_label(score.label) and abs(s.val_bpb - score.val_bpb) < 6e-5
+    ]
+    exact = max(twins, key=lambda s: (s.exact, s.val_loss is not None), default=score)
+    ratio = exact.val_loss / (exact.val_bpb * math.log(2)) if exact.val_loss and exact.val_bpb else None
+    return replace(
+        run,
+        val_bpb=exact.val_bpb,
+        val_loss=exact.val_loss,
+        bytes_per_token=ratio,
+        eval_seconds=max((s.eval_seconds for s in twins if s.eval_seconds is not None), default=None),
+        lines={**run.lines, "val_bpb": exact.line, "val_loss": exact.line},
+        details={**run.details, "score_label": exact.label, "eval_parts": _parts(run, twins)},
+    )
+
+
+def finals(run: Run) -> tuple[Score, ...]:
+    """Return the final scores that a run printed, diagnostics left out."""
+    return tuple(s for s in run.scores if s.step is None and not is_diagnostic(s.label))
+
+
+def _parts(run: Run, twins: Sequence[Score]) -> list[dict[str, object]]:
+    lines = {s.line for s in twins}
+    return [{**part, "counts": part["line"] in lines} for part in run.details.get("eval_parts", ())]
+
+
+def _complete(runs: Sequence[Run], left: list[tuple[Run, str]]) -> list[Run]:
     complete: list[Run] = []
-    for run in case.submission.runs:
+    for run in runs:
         if not run.complete or run.val_bpb is None:
             left.append((run, run.reason or "it has no final score"))
         elif twin := next((r for r in complete if _same_run(r, run)), None):
             left.append((run, f"it is a second log of the run in {twin.log}"))
         else:
             complete.append(run)
-    by_run = {id(r): _with_cited_score(case, r, stated) for r in complete}
-    cited = [new for r in complete if (new := by_run[id(r)]) is not None]
-    complete = [by_run[id(r)] or r for r in complete]
-    if any(r.source_matches for r in complete):
-        for run in [r for r in complete if r.source_matches is False and r not in cited]:
-            complete.remove(run)
-            left.append((run, "its log prints another script than the submitted one"))
-    if cited and _mean_is_claimed(case, cited):
-        left += [(r, "neither README nor submission.json cites its score") for r in complete if r not in cited]
-        complete = cited
-    return Counted(tuple(_one_a_seed(complete, cited, left)), tuple(left))
-
-
-def seeds_of(runs: Iterable[Run]) -> tuple[int, ...]:
-    """Return the distinct seeds that the runs printed, sorted."""
-    return tuple(sorted({r.seed for r in runs if r.seed is not None}))
+    return complete
 
 
 def _same_run(one: Run, other: Run) -> bool:
@@ -79,35 +118,121 @@ def _same_run(one: Run, other: Run) -> bool:
     return None in times or times[0] == times[1]
 
 
-def _stated(case: Case) -> tuple[float, ...]:
-    """Every number of the README that may be a score, and the scores of submission.json."""
+def _with_claimed_score(case: Case, runs: Sequence[Run]) -> list[Run]:
+    """Put the score that the author cites for a seed in place of the last one printed, where they differ.
+
+    A mean of one label that is the claim settles it for all runs; else the seeds of submission.json are looked up one by one.
+    """
+    claim = case.submission.claims.val_bpb
+    own = case.submission.claims.seed_scores
+    found = [_own_score(r, own) for r in runs]
+    if runs and claim is not None and not any(found) and not _is_mean(case, runs, claim):
+        for label in dict.fromkeys(base_label(s.label) for s in finals(runs[0])):
+            rows = [next((s for s in reversed(finals(r)) if base_label(s.label) == label), None) for r in runs]
+            scores = [s for s in rows if s is not None]
+            if len(scores) == len(runs) and abs(statistics.fmean(s.val_bpb for s in scores) - claim) <= _rounding(case):
+                found = rows
+                break
+    return [
+        with_score(r, s) if s is not None and s.val_bpb != r.val_bpb else r for r, s in zip(runs, found, strict=True)
+    ]
+
+
+def _own_score(run: Run, own: Mapping[int, float]) -> Score | None:
+    stated = own.get(run.seed) if run.seed is not None else None
+    if stated is None or (run.val_bpb is not None and _rounds_to(run.val_bpb, stated)):
+        return None
+    return next((s for s in reversed(finals(run)) if _rounds_to(s.val_bpb, stated)), None)
+
+
+def _claimed_seeds(case: Case, runs: Sequence[Run]) -> list[Run]:
+    """Runs of the seeds that submission.json lists, when their mean is the claim."""
+    claims = case.submission.claims
+    if not claims.seeds or claims.val_bpb is None or (len(claims.seeds) == 1 and not _headlined(case, claims.val_bpb)):
+        return []
+    per_seed = [[r for r in runs if r.seed == seed] for seed in claims.seeds[:12]]
+    if not all(per_seed):
+        return []
+    return _matching(case, per_seed, claims.val_bpb)
+
+
+def _headlined(case: Case, claim: float) -> bool:
+    """Whether the README's first score is the claim too."""
+    stated = case.submission.claims.readme_val_bpb
+    return bool(stated) and abs(stated[0] - claim) <= _rounding(case)
+
+
+def _cited(case: Case, runs: Sequence[Run]) -> list[Run]:
+    """Runs whose own score stands in the README, when there are several and their mean is the claim."""
+    claim = case.submission.claims.val_bpb
     numbers = [float(m) for _, _, line in readme_lines(case) for m in _NUMBER.findall(line[:2000])]
-    return (*case.submission.claims.seed_scores.values(), *numbers)
+    cited = [r for r in runs if r.val_bpb is not None and any(_rounds_to(r.val_bpb, n) for n in numbers)]
+    if claim is None or len(cited) < 2:
+        return []
+    if _is_mean(case, cited, claim):
+        return cited
+    return _matching(case, _by_seed(cited), claim)
 
 
-def _with_cited_score(case: Case, run: Run, stated: Sequence[float]) -> Run | None:
-    """Return the run with the final score that the author cites for it, None when none is cited."""
-    own = case.submission.claims.seed_scores.get(run.seed) if run.seed is not None else None
-    wanted = (own,) if own is not None else stated
-    if run.val_bpb is not None and any(_rounds_to(run.val_bpb, s) for s in wanted):
-        return run
-    for score in reversed([s for s in run.scores if s.step is None and not is_diagnostic(s.label)]):
-        if own is not None and _rounds_to(score.val_bpb, own):
-            return with_score(run, score)
-    return None
+def _supports(case: Case, runs: Sequence[Run]) -> bool:
+    """Whether the claim is the mean of these runs, or the score of one of them."""
+    claim = case.submission.claims.val_bpb
+    return claim is not None and (_is_mean(case, runs, claim) or any(_is_mean(case, [r], claim) for r in runs))
 
 
-def with_score(run: Run, score: Score) -> Run:
-    """Return the run with another of its scores as its final one."""
-    ratio = score.val_loss / (score.val_bpb * math.log(2)) if score.val_loss and score.val_bpb else run.bytes_per_token
-    return replace(
-        run,
-        val_bpb=score.val_bpb,
-        val_loss=score.val_loss,
-        bytes_per_token=ratio,
-        lines={**run.lines, "val_bpb": score.line, "val_loss": score.line},
-        details={**run.details, "score_label": score.label},
-    )
+def edits_only(case: Case) -> bool:
+    """Whether the pull request only edits this record folder, which was there before: its runs are an earlier submission's."""
+    own = [c for c in case.pull_request.changes if c.path.startswith(case.submission.path.rstrip("/") + "/")]
+    return bool(own) and all(c.status not in ("A", "R") for c in own)
+
+
+def _of_submitted_script(runs: Sequence[Run], left: list[tuple[Run, str]]) -> list[Run]:
+    if not any(r.source_matches for r in runs):
+        return list(runs)
+    left += [(r, "its log prints another script than the submitted one") for r in runs if r.source_matches is False]
+    return [r for r in runs if r.source_matches is not False]
+
+
+def _one_a_seed(case: Case, runs: Sequence[Run]) -> list[Run]:
+    """One run a seed: the choice whose mean is the claim, else the last of each and its repetitions."""
+    groups = _by_seed(runs)
+    claim = case.submission.claims.val_bpb
+    if claim is not None and any(len(g) > 1 for g in groups):
+        if _is_mean(case, runs, claim):
+            return list(runs)
+        if matching := _matching(case, groups, claim):
+            return matching
+    names = set(case.submission.configuration)
+    return [r for g in groups for r in g if _same_settings(r, g[-1], names)]
+
+
+def _same_settings(one: Run, other: Run, names: set[str]) -> bool:
+    shared = names & one.settings.keys() & other.settings.keys()
+    return one is other or (bool(shared) and all(same_value(one.settings[n], other.settings[n]) for n in shared))
+
+
+def _matching(case: Case, groups: Sequence[Sequence[Run]], claim: float) -> list[Run]:
+    """Return one run of each group such that their mean is the claim; empty when no choice gives it."""
+    for choice in itertools.islice(itertools.product(*(reversed(g) for g in groups)), MAX_CHOICES):
+        if choice and _is_mean(case, choice, claim):
+            return list(choice)
+    return []
+
+
+def _by_seed(runs: Sequence[Run]) -> list[list[Run]]:
+    groups: dict[object, list[Run]] = {}
+    for index, run in enumerate(runs):
+        groups.setdefault(run.seed if run.seed is not None else ("none", index), []).append(run)
+    return list(groups.values())
+
+
+def _is_mean(case: Case, runs: Sequence[Run], claim: float) -> bool:
+    values = [r.val_bpb for r in runs if r.val_bpb is not None]
+    return bool(values) and abs(statistics.fmean(values) - claim) <= _rounding(case)
+
+
+def _rounding(case: Case) -> float:
+    return float(case.rulebook.constants["rounding_bpb"])
 
 
 def _rounds_to(value: float, stated: float) -> bool:
@@ -115,22 +240,16 @@ def _rounds_to(value: float, stated: float) -> bool:
     return abs(value - stated) < 0.6 * 10**-digits
 
 
-def _mean_is_claimed(case: Case, runs: Sequence[Run]) -> bool:
-    claim = case.submission.claims.val_bpb
-    if claim is None or len(runs) < 2:
-        return False
-    mean = statistics.fmean(r.val_bpb for r in runs if r.val_bpb is not None)
-    return abs(mean - claim) <= float(case.rulebook.constants["rounding_bpb"])
+def _why(run: Run, chosen: Sequence[Run]) -> str:
+    other = next((r for r in chosen if r.seed is not None and r.seed == run.seed), None)
+    if other is not None:
+        return f"{other.log} is the run with this seed that counts"
+    return "the claim is the mean of other runs"
 
 
-def _one_a_seed(runs: Sequence[Run], cited: Sequence[Run], left: list[tuple[Run, str]]) -> list[Run]:
-    kept: list[Run] = []
-    for run in runs:
-        before = next((r for r in kept if r.seed is not None and r.seed == run.seed), None)
-        if before is None:
-            kept.append(run)
-            continue
-        loser, winner = (run, before) if before in cited and run not in cited else (before, run)
-        kept[kept.index(before)] = winner
-        left.append((loser, f"{winner.log} is a later run with the same seed"))
-    return kept
+def _training_of(case: Case, run: Run) -> Run:
+    """Return the run that trained the model which ``run`` evaluates: itself, or another log's with the same seed."""
+    if run.train_seconds is not None or run.seed is None:
+        return run
+    others = [r for r in case.submission.runs if r.seed == run.seed and r.train_seconds is not None]
+    return others[-1] if others else run

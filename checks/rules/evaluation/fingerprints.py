@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 
 from checks.rulebook import Fingerprint, Rulebook
@@ -33,14 +34,28 @@ def coverage(run: Run, rulebook: Rulebook) -> Coverage:
     tolerance = float(rulebook.rule("bpb-accounting").numbers["tolerance"])
     tokens, ratio = run.val_tokens, _per_token(run)
     by_tokens = next(
-        (f for f in rulebook.fingerprints if tokens and any(abs(tokens / n - 1) <= WINDOW for n in f.scored_tokens)), None
+        (f for f in rulebook.fingerprints if tokens and any(abs(tokens / n - 1) <= WINDOW for n in f.scored_tokens)),
+        None,
     )
     near = [f for f in rulebook.fingerprints if ratio and abs(ratio / f.bytes_per_token - 1) <= tolerance]
-    by_ratio = by_tokens if by_tokens in near else min(near, key=lambda f: abs(f.bytes_per_token - (ratio or 0.0)), default=None)
+    by_ratio = (
+        by_tokens
+        if by_tokens in near
+        else min(near, key=lambda f: abs(f.bytes_per_token - (ratio or 0.0)), default=None)
+    )
     share = tokens / min(by_ratio.scored_tokens) if tokens and by_ratio else None
+    if by_tokens is not None:
+        share = by_tokens.documents / int(rulebook.constants["validation_documents"])
     canonical = int(rulebook.constants["canonical_validation_bytes"])
-    byte_share = tokens * ratio / canonical if tokens and ratio else None
+    some = ratio or _other_ratio(run)
+    byte_share = tokens * some / canonical if tokens and some else None
     return Coverage(tokens, ratio, by_tokens, by_ratio, share, byte_share)
+
+
+def _other_ratio(run: Run) -> float | None:
+    """Bytes per token of another score of the run: for how much was scored, not for how the headline was counted."""
+    pairs = [(s.val_loss, s.val_bpb) for s in run.scores if s.val_loss and s.val_bpb > 0 and s.exact]
+    return statistics.median(loss / (bpb * math.log(2)) for loss, bpb in pairs) if pairs else None
 
 
 def _per_token(run: Run) -> float | None:

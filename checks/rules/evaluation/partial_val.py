@@ -13,7 +13,9 @@ from checks.verdict import Evidence, Finding, Group
 
 CODE = "partial-val"
 
-_LIMIT = re.compile(r"^(VAL|EVAL|PPM|TTT_EVAL|NGRAM|BYTE)\w*(LIMIT|SUBSET|MAX)\w*(TOKENS?|DOCS?|SEQS?|BATCHES)?$|^(VAL|EVAL)_MAX_(TOKENS|DOCS|SEQS|BATCHES)$")
+_LIMIT = re.compile(
+    r"^(VAL|EVAL|PPM|TTT_EVAL|NGRAM|BYTE)\w*(LIMIT|SUBSET|MAX)\w*(TOKENS?|DOCS?|SEQS?|BATCHES)?$|^(VAL|EVAL)_MAX_(TOKENS|DOCS|SEQS|BATCHES)$"
+)
 _TOKENS = re.compile(r"TOKENS?$")
 _PLACE = re.compile(r"(?:default )?(.+):(\d+)$")
 
@@ -50,7 +52,9 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
     if whole:
         run, cover = whole[0]
         known = f", the export of {cover.by_tokens.name}" if cover.by_tokens else ""
-        return say.passed(f"{cover.tokens:,} validation tokens are loaded{known}.", [_tokens(case, r, c) for r, c in whole[:6]])
+        return say.passed(
+            f"{cover.tokens:,} validation tokens are loaded{known}.", [_tokens(case, r, c) for r, c in whole[:6]]
+        )
     if all(c.tokens is None for _, c in found):
         return say.unknown(
             "No log prints the number of validation tokens.",
@@ -67,8 +71,6 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
 
 def _share(case: Case, cover: Coverage) -> float | None:
     """The part of the split that was loaded; None when it cannot be told."""
-    if cover.by_tokens is not None:
-        return 1.0
     if cover.share is not None:
         return cover.share
     if cover.byte_share is None:

@@ -16,7 +16,10 @@ CODE = "val-partition"
 _TEXT_LIMIT = 200_000
 _SMALL_SPLIT = re.compile(r"val[_-]docs`?['\"]?\s*(?:=|:|\bis\b|\bdefault\b)?\s*`?=?\s*10[_,]?000\b", re.IGNORECASE)
 _OF_TRAINING = re.compile(r"\btrain(?:ing)?\b[^.\n]{0,20}\bshards?\b", re.IGNORECASE)
-_CORRECTED = re.compile(r"val[_-]docs[ =`]{0,4}50[_,]?000|not used|never used|\bfix(?:ed|es)?\b|\bavoid|\bdo not\b|\binstead of\b", re.IGNORECASE)
+_CORRECTED = re.compile(
+    r"val[_-]docs[ =`]{0,4}50[_,]?000|not used|never used|\bfix(?:ed|es)?\b|\bavoid|\bdo not\b|\binstead of\b",
+    re.IGNORECASE,
+)
 
 
 def check(case: Case) -> Finding:
@@ -61,14 +64,22 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
         run, cover = known[0]
         name = cover.by_tokens.name if cover.by_tokens else ""
         shards = f" and {run.train_shards} training shards" if run.train_shards is not None else ""
-        return say.passed(f"{cover.tokens:,} validation tokens are the export of {name}{shards}.", [_tokens(case, r, c) for r, c in known[:6]])
+        return say.passed(
+            f"{cover.tokens:,} validation tokens are the export of {name}{shards}.",
+            [_tokens(case, r, c) for r, c in known[:6]],
+        )
     if full:
-        return say.passed("Tokens and bytes per token give the canonical bytes of the split.", [_tokens(case, r, c) for r, c in full[:6]])
+        return say.passed(
+            "Tokens and bytes per token give the canonical bytes of the split.",
+            [_tokens(case, r, c) for r, c in full[:6]],
+        )
     return say.not_applicable("The logs name no token count of the whole split; see partial-val.")
 
 
 def _is_full(cover: Coverage) -> bool:
-    return cover.by_tokens is not None or (cover.byte_share is not None and abs(cover.byte_share - 1) < 0.03)
+    if cover.by_tokens is not None:
+        return cover.share == 1.0
+    return cover.byte_share is not None and abs(cover.byte_share - 1) < 0.03
 
 
 def _is_foreign(case: Case, cover: Coverage) -> bool:

@@ -9,20 +9,17 @@ from dataclasses import dataclass
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import Counted, counted
-from checks.rules.places import at, name_run, of_claim, of_run, readme_lines
+from checks.rules.package.missing_files import not_in_scripts
+from checks.rules.places import README_LIMIT, at, name_run, of_claim, of_run, readme_lines
 from checks.submission.log_scores import base_label, is_diagnostic
 from checks.submission.model import Run
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "claim-mismatch"
 
+PROMINENT = 12  # lines at the top of a README in which a score is its headline
+_AFFIRMED = re.compile(r'"(?:three_seeds|3_seeds|three_seed_mean)"\s*:\s*true', re.IGNORECASE)
 _MEAN = re.compile(r"\b(mean|average|avg|μ)\b|±", re.IGNORECASE)
-_MECHANISMS = {
-    "ttt": re.compile(r"ttt|tto|test[_ -]?time", re.IGNORECASE),
-    "ngram": re.compile(r"n[_-]?gram", re.IGNORECASE),
-    "slot": re.compile(r"slot", re.IGNORECASE),
-    "ppm": re.compile(r"ppm", re.IGNORECASE),
-}
 
 
 @dataclass(frozen=True)
@@ -42,27 +39,62 @@ def check(case: Case) -> Finding:
         return say.not_applicable("No score is claimed.")
     stated = of_claim(case, "val_bpb", f"claims {claim}")
     if not case.submission.runs:
-        return say.unknown(f"The claim of {claim} cannot be checked: there is no training log.", [stated], "Attach the training logs.")
-    if foreign := _not_in_script(case):
-        return say.fail(*foreign)
+        return say.unknown(
+            f"The claim of {claim} cannot be checked: there is no training log.", [stated], "Attach the training logs."
+        )
+    if foreign := not_in_scripts(case):
+        return say.fail(
+            f"Another script than the submitted one made these numbers: {foreign.what}.",
+            [stated, foreign],
+            "Add the script that ran.",
+        )
+    if flag := _three_seeds(case):
+        return say.fail(
+            "submission.json affirms three seeds; fewer complete runs are attached.",
+            [flag],
+            "Attach the runs, or withdraw the statement.",
+        )
     runs = counted(case)
     if runs.mean is None:
         run, why = runs.left_out[0]
+        found = _printed(case, claim)
+        if found and case.non_record:
+            return say.warn(
+                f"No complete run supports the claim of {claim}; it is {found.what}.",
+                [stated, found],
+                "Attach a complete log.",
+            )
         return say.fail(
             f"No complete run supports the claim of {claim}: {name_run(run)}: {why}.",
             [stated, *[of_run(case, r, "reason", f"{name_run(r)}: {w}") for r, w in runs.left_out[:5]]],
             "Attach complete logs of the runs behind the claim.",
         )
     support = supports(case, runs, claim)
+    clears = "Claim the mean of the final scores."
     evidence = [stated, *_scores(case, runs.runs)]
     if support.how == "none":
+        found = _printed(case, claim)
+        if found and case.non_record:
+            return say.warn(
+                f"The claim of {claim} is {found.what}; the {_runs(runs)} end at {support.value:.4f}.",
+                [stated, found],
+                clears,
+            )
         return say.fail(
-            f"The claim is {claim}; the {_runs(runs)} show {support.value:.4f} ({claim - support.value:+.4f}).",
-            evidence,
+            f"The claim is {claim}; the {_runs(runs)} show {support.value:.4f} ({claim - support.value:+.4f})."
+            + (f" It is {found.what}." if found else ""),
+            evidence + ([found] if found else []),
             f"Claim {support.value:.4f}, or attach the logs that show {claim}.",
         )
-    if conflict := _told_otherwise(case, claim):
+    if conflict := _of_all(case, runs, claim):
         return say.fail(
+            f"submission.json claims {claim}, the mean of {len(runs.runs)} runs; {conflict.what}.",
+            [conflict, *evidence],
+            "State one headline score everywhere.",
+        )
+    if conflict := _told_otherwise(case, claim):
+        prominent = conflict.excerpt.startswith("#") or conflict.line <= PROMINENT
+        return (say.fail if prominent else say.warn)(
             f"submission.json says {claim}, {conflict.what}; the logs show {support.value:.4f}.",
             [stated, conflict, *_scores(case, runs.runs)],
             "State one headline score everywhere.",
@@ -84,7 +116,11 @@ def supports(case: Case, runs: Counted, claim: float) -> Support:
         return Support("one", mean)
     table = case.submission.claims.seed_scores
     if len(table) > len(runs.runs) and abs(statistics.fmean(table.values()) - claim) <= within:
-        agree = [r for r in runs.runs if r.seed in table and r.val_bpb is not None and abs(r.val_bpb - table[r.seed]) <= 2 * within]
+        agree = [
+            r
+            for r in runs.runs
+            if r.seed in table and r.val_bpb is not None and abs(r.val_bpb - table[r.seed]) <= 2 * within
+        ]
         if len(agree) == len(runs.runs):
             return Support("table", mean)
     if _is_mean_of_some(runs.scores, claim, within):
@@ -92,7 +128,9 @@ def supports(case: Case, runs: Counted, claim: float) -> Support:
     return Support("none", mean)
 
 
-def _weigh(case: Case, say: Verdicts, runs: Counted, support: Support, claim: float, evidence: Sequence[Evidence]) -> Finding:
+def _weigh(
+    case: Case, say: Verdicts, runs: Counted, support: Support, claim: float, evidence: Sequence[Evidence]
+) -> Finding:
     if support.how == "one":
         text = f"The claim of {claim} is that of one run; the mean of the {_runs(runs)} is {support.value:.4f}."
         clears = f"Claim the mean, {support.value:.4f}."
@@ -101,7 +139,9 @@ def _weigh(case: Case, say: Verdicts, runs: Counted, support: Support, claim: fl
         return say.warn(text, evidence, clears) if claim < support.value else say.passed(text, evidence)
     if support.how == "some":
         text = f"The claim of {claim} is the mean of some of the {len(runs.runs)} complete runs; of all it is {support.value:.4f}."
-        return say.warn(text, evidence, f"Claim the mean of all runs, {support.value:.4f}, or say why some do not count.")
+        return say.warn(
+            text, evidence, f"Claim the mean of all runs, {support.value:.4f}, or say why some do not count."
+        )
     if support.how == "table":
         text = f"The claim of {claim} is the mean of a table of {len(case.submission.claims.seed_scores)} runs, of which {len(runs.runs)} are logged."
         return say.warn(text, evidence, "Attach a log for every run of the table.")
@@ -143,22 +183,63 @@ def _is_mean_of_some(scores: Sequence[float], claim: float, within: float) -> bo
 
 
 def _told_otherwise(case: Case, claim: float) -> Evidence | None:
-    """A headline of the README (its heading, or its first score) that is another number than submission.json's."""
+    """The README's headline, when it is neither submission.json's number nor any that a log printed."""
     claims = case.submission.claims
-    if not claims.readme_val_bpb or not claims.json_path or not claims.from_.get("val_bpb", "").startswith(claims.json_path):
+    if (
+        not claims.readme_val_bpb
+        or not claims.json_path
+        or not claims.from_.get("val_bpb", "").startswith(claims.json_path)
+    ):
         return None
-    tolerance = float(case.rulebook.rule(CODE).numbers["headline_bpb"])
-    if any(abs(value - claim) <= _tolerance(case, value) for value in claims.readme_val_bpb):
-        first, place = claims.readme_val_bpb[0], claims.from_.get("readme_val_bpb.0", "")
-        name, _, line = place.rpartition(":")
-        heading = _line(case, name, line)
-        if not (heading.startswith("#") and abs(first - claim) > tolerance):
-            return None
     first = claims.readme_val_bpb[0]
-    if abs(first - claim) <= tolerance:
-        return None
     name, _, line = claims.from_.get("readme_val_bpb.0", "").rpartition(":")
-    return at(case, name, int(line) if line.isdigit() else 0, f"the README's headline is {first}")
+    is_heading = _line(case, name, line).startswith("#")
+    stated = any(abs(value - claim) <= _tolerance(case, value) for value in claims.readme_val_bpb)
+    printed = (s.val_bpb for r in case.submission.runs for s in r.scores)
+    if (
+        first < 0.05
+        or abs(first - claim) <= float(case.rulebook.rule(CODE).numbers["headline_bpb"])
+        or (stated and not is_heading)
+    ):
+        return None
+    if any(abs(value - first) <= _tolerance(case, first) for value in printed):
+        return None
+    return at(
+        case,
+        name,
+        int(line) if line.isdigit() else 0,
+        f"the README's headline is {first}",
+        excerpt=_line(case, name, line)[:160],
+    )
+
+
+def _of_all(case: Case, runs: Counted, claim: float) -> Evidence | None:
+    """A README score that is the mean of all complete runs, where the claim is the mean of only some of them."""
+    everything = [*runs.scores, *(r.val_bpb for r, _ in runs.left_out if r.complete and r.val_bpb is not None)]
+    if len(runs.scores) < 2 or len(everything) == len(runs.scores):
+        return None
+    mean = statistics.fmean(everything)
+    for index, value in enumerate(case.submission.claims.readme_val_bpb):
+        if len(repr(value)) > 6 and abs(value - mean) < 1e-6 and abs(value - claim) > _tolerance(case, claim):
+            name, _, line = case.submission.claims.from_.get(f"readme_val_bpb.{index}", "").rpartition(":")
+            return at(
+                case,
+                name,
+                int(line) if line.isdigit() else 0,
+                f"the README states {value}, the mean of all {len(everything)} runs",
+            )
+    return None
+
+
+def _three_seeds(case: Case) -> Evidence | None:
+    """``"three_seeds": true`` in submission.json beside fewer than three complete runs."""
+    file = case.submission.files.get(case.submission.claims.json_path)
+    if file is None or len(counted(case).runs) >= int(case.rulebook.constants["seeds"]):
+        return None
+    for number, line in enumerate(file.read(README_LIMIT).decode("utf-8", "replace").splitlines(), 1):
+        if _AFFIRMED.search(line):
+            return at(case, file.name, number, line.strip()[:160])
+    return None
 
 
 def _line(case: Case, name: str, line: str) -> str:
@@ -171,23 +252,6 @@ def _called_mean(case: Case, claim: float) -> Evidence | None:
     for name, at_line, text in readme_lines(case):
         if "|" not in text and number.search(text) and _MEAN.search(text):
             return at(case, name, at_line, text.strip()[:160])
-    return None
-
-
-def _not_in_script(case: Case) -> tuple[str, list[Evidence], str] | None:
-    """A mechanism that the logs show at work and that no script of the folder mentions."""
-    texts = [s.text for s in case.program.scripts.values()]
-    if not texts or any(s.error for s in case.program.scripts.values()):
-        return None
-    for run in case.submission.runs:
-        for mechanism, line in run.details.get("ran", {}).items():
-            words = _MECHANISMS.get(mechanism)
-            if words and not any(words.search(text) for text in texts):
-                return (
-                    f"The log shows {mechanism} at work, and no script of the folder contains it: another script made these numbers.",
-                    [at(case, run.log, line, f"{mechanism} at work"), at(case, case.submission.script or "", 1, f"no {mechanism}")],
-                    "Add the script that ran.",
-                )
     return None
 
 
@@ -211,6 +275,16 @@ def _other_size(case: Case, runs: Sequence[Run]) -> tuple[str, list[Evidence], s
         + [at(case, case.submission.script or "", 0, f"{script.size:,} bytes")],
         "Submit the script that ran, or rerun the submitted one.",
     )
+
+
+def _printed(case: Case, claim: float) -> Evidence | None:
+    """Any score of any log that is the claim: before quantisation, in the course of training, or of a run that does not count."""
+    for run in case.submission.runs:
+        for score in run.scores:
+            if abs(score.val_bpb - claim) <= _tolerance(case, claim):
+                label = f"step {score.step}" if score.step is not None else repr(score.label)
+                return at(case, run.log, score.line, f"what {run.log} prints for {label}")
+    return None
 
 
 def _runs(runs: Counted) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted
@@ -15,7 +16,9 @@ from checks.verdict import Evidence, Finding, Group
 CODE = "config-mix"
 SHOWN = 6
 
-_IDENTITY = re.compile(r"(_PATH|_DIR|_FILE|_FILES|_ROOT|_LOG|_PORT|_ID|_NAME|_TAG|_DEVICE|_PREFIX|_OUT|_OUTPUT)$|^(SEED|WANDB|NCCL|TORCH|CUDA|LOG)_?")
+_IDENTITY = re.compile(
+    r"(_PATH|_DIR|_FILE|_FILES|_ROOT|_LOG|_PORT|_ID|_NAME|_TAG|_DEVICE|_PREFIX|_OUT|_OUTPUT)$|^(SEED|WANDB|NCCL|TORCH|CUDA|LOG)_?"
+)
 _PLACE = re.compile(r"(.+):(\d+)$")
 
 
@@ -27,23 +30,34 @@ def check(case: Case) -> Finding:
     differing = _differing(runs, names)
     if differing:
         text = "; ".join(_say(name, values) for name, values in list(differing.items())[:4])
-        return say.fail(
+        return (say.warn if case.non_record else say.fail)(
             f"The runs do not share one configuration: {text}.",
-            [of_run(case, r, f"settings.{name}", f"{name} = {v}") for name, rows in list(differing.items())[:SHOWN] for r, v in rows],
+            [
+                of_run(case, r, f"settings.{name}", f"{name} = {v}")
+                for name, rows in list(differing.items())[:SHOWN]
+                for r, v in rows
+            ],
             "Run every seed with the submitted configuration.",
         )
     versions = {r.details.get("source_sha256") for r in runs if r.details.get("source_sha256")}
     if len(versions) > 1:
         return say.warn(
             f"The logs print {len(versions)} different scripts.",
-            [of_run(case, r, "source_bytes", f"{name_run(r)}: a script of {r.source_bytes:,} bytes") for r in runs if r.source_bytes],
+            [
+                of_run(case, r, "source_bytes", f"{name_run(r)}: a script of {r.source_bytes:,} bytes")
+                for r in runs
+                if r.source_bytes
+            ],
             "Run every seed with the submitted script.",
         )
     settings = {n: s for n, s in case.submission.configuration.items() if n in names}
-    conflicts = {n: s for n, s in settings.items() if s.conflicts}
+    ignored = {r.log for r in case.submission.runs} - {r.log for r in runs}
+    conflicts = {n: c for n, s in settings.items() if (c := _among(s, ignored)).conflicts}
     if conflicts:
         return say.warn(
-            "The run command and the logs disagree: " + "; ".join(_conflict(n, s) for n, s in list(conflicts.items())[:4]) + ".",
+            "The run command and the logs disagree: "
+            + "; ".join(_conflict(n, s) for n, s in list(conflicts.items())[:4])
+            + ".",
             [e for n, s in list(conflicts.items())[:SHOWN] for e in _witnesses(case, n, s)],
             "Give the command that ran.",
         )
@@ -59,10 +73,22 @@ def check(case: Case) -> Finding:
     if not runs:
         return say.not_applicable("No complete run to compare.")
     if len(runs) == 1:
-        return say.passed("One run counts; nothing contradicts the submitted configuration.", [of_run(case, runs[0], "val_bpb", name_run(runs[0]))])
+        return say.passed(
+            "One run counts; nothing contradicts the submitted configuration.",
+            [of_run(case, runs[0], "val_bpb", name_run(runs[0]))],
+        )
     return say.passed(
-        f"{len(runs)} runs print the same configuration, the seed aside.", [of_run(case, r, "val_bpb", name_run(r)) for r in runs[:SHOWN]]
+        f"{len(runs)} runs print the same configuration, the seed aside.",
+        [of_run(case, r, "val_bpb", name_run(r)) for r in runs[:SHOWN]],
     )
+
+
+def _among(setting: Setting, ignored: set[str]) -> Setting:
+    """The setting without the witness of logs that do not count."""
+    witnesses = [(setting.value, setting.from_), *setting.conflicts]
+    kept = [(v, p) for v, p in witnesses if p.rpartition(":")[0] not in ignored] or witnesses[:1]
+    (value, place), *others = kept
+    return replace(setting, value=value, from_=place, conflicts=tuple(w for w in others if not same_value(w[0], value)))
 
 
 def _names(case: Case) -> set[str]:
@@ -92,7 +118,12 @@ def _conflict(name: str, setting: Setting) -> str:
 def _not_default(case: Case, settings: dict[str, Setting]) -> dict[str, Setting]:
     """Variables set away from their defaults, provided one of them shapes the model."""
     architecture = set(case.rulebook.rule(CODE).numbers["architecture"])
-    changed = {n: s for n, s in settings.items() if s.default is not None and not same_value(s.value, s.default)}
+    commanded = {name for command in case.submission.commands for name in command.environment}
+    changed = {
+        n: s
+        for n, s in settings.items()
+        if s.default is not None and not same_value(s.value, s.default) and (n in architecture or n in commanded)
+    }
     return changed if architecture & changed.keys() else {}
 
 

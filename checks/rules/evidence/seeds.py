@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checks.rules.base import Case, Verdicts
-from checks.rules.counted import Counted, counted, seeds_of
+from checks.rules.counted import Counted, counted, edits_only, seeds_of
 from checks.rules.places import name_run, of_claim, of_folder, of_run
 from checks.verdict import Evidence, Finding, Group
 
@@ -15,10 +15,11 @@ def check(case: Case) -> Finding:
     """Count the complete runs with different seeds; a table in the README is no run."""
     say = Verdicts(CODE, Group.EVIDENCE, case.rulebook)
     wanted = int(case.rulebook.constants["seeds"])
+    if edits_only(case):
+        return say.not_applicable("The pull request only edits a record folder that was there before.")
     runs = counted(case)
     seeds = seeds_of(runs.runs)
-    unnamed = sum(1 for r in runs.runs if r.seed is None)
-    number = len(seeds) + unnamed
+    number = len(runs.runs)
     if number >= wanted:
         named = ", ".join(str(s) for s in seeds[:8])
         return say.passed(
@@ -54,5 +55,7 @@ def _evidence(case: Case, runs: Counted) -> list[Evidence]:
     found = [of_run(case, r, "val_bpb", f"{name_run(r)}: {r.val_bpb:.4f}") for r in runs.runs]
     found += [of_run(case, r, "reason", f"{name_run(r)}: {why}") for r, why in runs.left_out[:SHOWN]]
     if case.submission.claims.seeds:
-        found.append(of_claim(case, "seeds", f"claimed seeds {', '.join(str(s) for s in case.submission.claims.seeds[:8])}"))
+        found.append(
+            of_claim(case, "seeds", f"claimed seeds {', '.join(str(s) for s in case.submission.claims.seeds[:8])}")
+        )
     return found or [of_folder(case, "no training run is attached")]

@@ -30,7 +30,9 @@ def check(case: Case) -> Finding:
     runs = counted(case)
     seeds = set(seeds_of(runs.runs))
     spare = [
-        r for r, why in runs.left_out if r.complete and r.seed is not None and r.seed not in seeds and "cites" in why and r.val_bpb is not None
+        r
+        for r, why in runs.left_out
+        if r.seed is not None and r.seed not in seeds and "other runs" in why and r.val_bpb is not None
     ]
     worst = max(runs.scores, default=0.0)
     dropped = [r for r in spare if (r.val_bpb or 0.0) > worst]

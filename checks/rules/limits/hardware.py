@@ -43,7 +43,11 @@ def check(case: Case) -> Finding:
     if not runs and not stated_right:
         if case.non_record:
             return say.not_applicable("A non-record submission may run anywhere.")
-        return say.unknown("No complete run says on which machine it ran.", [of_folder(case, "no complete run")], "Attach complete logs.")
+        return say.unknown(
+            "No complete run says on which machine it ran.",
+            [of_folder(case, "no complete run")],
+            "Attach complete logs.",
+        )
     shown = [r for r in runs if r.gpu or r.world_size]
     if shown:
         run = shown[0]
@@ -52,14 +56,21 @@ def check(case: Case) -> Finding:
         return say.passed(f"{len(shown)} of {len(runs)} runs log {named}.", [of_run(case, run, fact, str(named))])
     if stated_right:
         return say.passed(f"The README states {stated_right[0].what}; no log contradicts it.", stated_right[:1])
-    return say.passed("No log or README contradicts the record machine.", [of_run(case, runs[0], "val_bpb", "no machine named")])
+    return say.passed(
+        "No log or README contradicts the record machine.", [of_run(case, runs[0], "val_bpb", "no machine named")]
+    )
 
 
 def _deviation(case: Case, run: Run, gpu: str, count: int) -> str:
     world = run.world_size
     if run.gpu and gpu.lower() not in run.gpu.replace(" ", "").lower():
         return f"it ran on {world or ''}{'x ' if world else ''}{run.gpu}"
-    if run.gpu and "PCIE" in run.gpu.upper() and case.rulebook.rule(CODE).numbers["sxm_since"] <= (case.created or case.rulebook.rule(CODE).numbers["sxm_since"]):
+    if (
+        run.gpu
+        and "PCIE" in run.gpu.upper()
+        and case.rulebook.rule(CODE).numbers["sxm_since"]
+        <= (case.created or case.rulebook.rule(CODE).numbers["sxm_since"])
+    ):
         return f"it ran on {run.gpu}, not SXM"
     if world is not None and world != count:
         return f"it ran on {world} GPU{'s' * (world != 1)} instead of {count}"

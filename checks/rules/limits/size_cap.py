@@ -38,7 +38,7 @@ def check(case: Case) -> Finding:
     cap = int(case.rulebook.constants["artifact_cap_bytes"])
     script = case.submission.files.get(case.submission.script or "")
     code = script.size if script else None
-    runs = counted(case).runs
+    runs = counted(case).trained
     sizes = [_sizes(run, code) for run in runs]
     known = [s for s in sizes if s.logged is not None or s.recounted is not None]
     if not known:
@@ -161,10 +161,16 @@ def _without_log(case: Case, say: Verdicts, cap: int, code: int | None) -> Findi
         if total > cap:
             return say.fail(
                 f"{biggest.name} and the script are {total:,} bytes, {total - cap:,} over {cap:,}.",
-                [at(case, biggest.name, 0, f"{biggest.size:,} bytes"), at(case, case.submission.script or "", 0, f"{code:,} bytes")],
+                [
+                    at(case, biggest.name, 0, f"{biggest.size:,} bytes"),
+                    at(case, case.submission.script or "", 0, f"{code:,} bytes"),
+                ],
                 f"Shrink code and model to {cap:,} bytes.",
             )
-        return say.passed(f"{biggest.name} and the script are {total:,} bytes.", [at(case, biggest.name, 0, f"{biggest.size:,} bytes")])
+        return say.passed(
+            f"{biggest.name} and the script are {total:,} bytes.",
+            [at(case, biggest.name, 0, f"{biggest.size:,} bytes")],
+        )
     claim = case.submission.claims.bytes_total
     if claim is not None and claim > cap:
         return say.fail(
@@ -173,7 +179,10 @@ def _without_log(case: Case, say: Verdicts, cap: int, code: int | None) -> Findi
             f"Shrink code and model to {cap:,} bytes.",
         )
     incomplete = [r for r in case.submission.runs if r.artifact_bytes is not None]
-    evidence = [of_run(case, r, "artifact_bytes", f"{name_run(r)} (does not count): {r.artifact_bytes:,} bytes") for r in incomplete[:3]]
+    evidence = [
+        of_run(case, r, "artifact_bytes", f"{name_run(r)} (does not count): {r.artifact_bytes:,} bytes")
+        for r in incomplete[:3]
+    ]
     if claim is not None:
         evidence.append(of_claim(case, "bytes_total", f"claimed: {claim:,} bytes"))
     return say.unknown(

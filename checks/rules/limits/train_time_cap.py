@@ -18,7 +18,7 @@ def check(case: Case) -> Finding:
     say = Verdicts(CODE, Group.LIMITS, case.rulebook)
     numbers = case.rulebook.rule(CODE).numbers
     cap = float(case.rulebook.constants["train_cap_seconds"])
-    runs = counted(case).runs
+    runs = counted(case).trained
     timed = [r for r in runs if r.train_seconds is not None]
     if not timed:
         if case.non_record:
@@ -33,7 +33,9 @@ def check(case: Case) -> Finding:
     seconds = _seconds(longest)
     over = [r for r in timed if _seconds(r) > float(numbers["fail_seconds"])]
     if case.non_record and over:
-        return say.not_applicable(f"Non-record: training of {seconds:,.1f} s is not held to the {cap:.0f} s of the record track.")
+        return say.not_applicable(
+            f"Non-record: training of {seconds:,.1f} s is not held to the {cap:.0f} s of the record track."
+        )
     if over:
         return say.fail(
             f"{len(over)} of {len(timed)} runs train longer than {cap:.0f} s; the longest {seconds:,.1f} s.{_stall(longest)}",

@@ -35,9 +35,13 @@ def check(case: Case) -> Finding:
     timed = [r for r in runs if _generated(r)]
     if timed:
         return say.passed(
-            f"Self-generated calibration takes {_generated(timed[0]):.0f} s, charged to evaluation.", [_generation(case, r) for r in timed[:3]]
+            f"Self-generated calibration takes {_generated(timed[0]):.0f} s, charged to evaluation.",
+            [_generation(case, r) for r in timed[:3]],
         )
-    return say.passed("The logs show no work outside both clocks.", [of_run(case, runs[0], "train_seconds", "end of training", "clock")])
+    return say.passed(
+        "The logs show no work outside both clocks.",
+        [of_run(case, runs[0], "train_seconds", "end of training", "clock")],
+    )
 
 
 def _weigh_hints(case: Case, say: Verdicts, runs: Sequence[Run], cap: float) -> Finding:
@@ -51,7 +55,9 @@ def _weigh_hints(case: Case, say: Verdicts, runs: Sequence[Run], cap: float) -> 
             clears,
         )
     return say.warn(
-        f"N-gram hints over validation data are computed outside the evaluation timer ({total:.0f} s with them).", evidence, clears
+        f"N-gram hints over validation data are computed outside the evaluation timer ({total:.0f} s with them).",
+        evidence,
+        clears,
     )
 
 

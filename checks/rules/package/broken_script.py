@@ -26,7 +26,9 @@ def check(case: Case) -> Finding:
     script = program.scripts.get(program.headline or submission.script) or program.scripts.get(submission.script)
     if script is None:
         why = program.failure or "it was not analysed"
-        return say.unknown(f"Whether {submission.script} compiles could not be checked: {why}.", [at(case, submission.script, 1, why)])
+        return say.unknown(
+            f"Whether {submission.script} compiles could not be checked: {why}.", [at(case, submission.script, 1, why)]
+        )
     if not script.error:
         others = [s for s in program.scripts.values() if s is not script and _refused(s)]
         if others:
@@ -73,5 +75,3 @@ def _place(case: Case, script: Script) -> Evidence:
 
 def _short(error: str) -> str:
     return error if len(error) <= 240 else error[:237] + "..."
-
-

@@ -5,16 +5,25 @@ from __future__ import annotations
 import re
 
 from checks.rules.base import Case, PullRequestCase, Verdicts
-from checks.rules.places import at, of_claim, of_folder, readmes
-from checks.submission.model import Change, Submission
+from checks.rules.places import at, of_claim, of_folder, of_run, readmes
+from checks.submission.model import Change, PullRequest, Submission
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "missing-files"
 
 _JSON = re.compile(r"submission[\w.-]*\.json$", re.IGNORECASE)
-_LOG = re.compile(r"(\.log|\.jsonl|(log|run|train|seed|stdout|output)[^/]*\.txt|logs?/[^/]+\.(txt|out))(\.gz)?$", re.IGNORECASE)
+_LOG = re.compile(
+    r"(\.log|\.jsonl|(log|run|train|seed|stdout|output)[^/]*\.txt|logs?/[^/]+\.(txt|out))(\.gz)?$", re.IGNORECASE
+)
 _NOT_A_LOG = re.compile(r"(requirements|license|notes?|constraints)[^/]*\.txt$", re.IGNORECASE)
 _TRAINING_SCRIPT = re.compile(r"(^|/)train_gpt[^/]*\.py$")
+_MECHANISMS = {
+    "ttt": re.compile(r"ttt|tto|test[_ -]?time", re.IGNORECASE),
+    "ngram": re.compile(r"n[_-]?gram", re.IGNORECASE),
+    "slot": re.compile(r"slot", re.IGNORECASE),
+    "ppm": re.compile(r"ppm", re.IGNORECASE),
+}
+FAR = 1.3  # a script this much longer than the submitted one is no earlier state of it
 _SCORE_IN_TITLE = re.compile(r"\b[01]\.\d{2,}\b|\bbpb\b|\brecord\b|\bsubmission\b", re.IGNORECASE)
 
 
@@ -40,10 +49,10 @@ def check(case: Case) -> Finding:
             [_json_place(case, "no val_bpb")],
             "State the headline val_bpb in submission.json.",
         )
-    if other := _foreign_source(submission):
+    if foreign := not_in_scripts(case) or _foreign_source(case):
         return say.fail(
-            "The script that produced the logs is not in the folder: " + other.what + ".",
-            [Evidence(at(case, other.file).file, other.line, other.line, what=other.what)],
+            f"The script that produced the logs is not in the folder: {foreign.what}.",
+            [foreign],
             "Add the script that the logs were made with, or logs of the submitted script.",
         )
     absent = [k for k in case.rulebook.rule(CODE).numbers["required_json_keys"] if k not in claims.json_keys]
@@ -60,19 +69,21 @@ def check(case: Case) -> Finding:
             [at(case, path, 0, "no run recognised") for path in logs[:5]],
             "Attach the log that the training script writes.",
         )
-    return say.passed("README, submission.json, script and training logs are there.", [at(case, submission.script or "")])
+    return say.passed(
+        "README, submission.json, script and training logs are there.", [at(case, submission.script or "")]
+    )
 
 
 def check_pull_request(case: PullRequestCase) -> Finding:
     """Check a pull request that changes the training script and adds no record folder at all."""
     say = Verdicts(CODE, Group.PACKAGE, case.rulebook)
     request = case.pull_request
-    scripts = [c for c in request.changes if c.status in "AMR" and _TRAINING_SCRIPT.search(c.path)]
+    scripts = _scripts(request)
     if request.submissions or not scripts:
         return say.not_applicable("The pull request adds a record folder, or is no submission.")
     evidence = [Evidence(c.path, what=_how(c)) for c in scripts[:5]]
     clears = "Put the script, README.md, submission.json and the training logs into one new record folder."
-    if request.title and _SCORE_IN_TITLE.search(request.title):
+    if claims_result(request):
         return say.fail(
             "The pull request claims a result but has no record folder: no README, submission.json or training log.",
             evidence,
@@ -84,6 +95,17 @@ def check_pull_request(case: PullRequestCase) -> Finding:
         evidence,
         clears,
     )
+
+
+def claims_result(request: PullRequest) -> bool:
+    """Whether a pull request without a record folder is meant as a submission: it changes the script and names a score."""
+    return bool(
+        not request.submissions and _scripts(request) and request.title and _SCORE_IN_TITLE.search(request.title)
+    )
+
+
+def _scripts(request: PullRequest) -> list[Change]:
+    return [c for c in request.changes if c.status in "AMR" and _TRAINING_SCRIPT.search(c.path)]
 
 
 def _missing(submission: Submission) -> list[str]:
@@ -116,16 +138,31 @@ def _json_place(case: Case, what: str) -> Evidence:
     return at(case, names[0] if names else "submission.json", 1, what)
 
 
-def _foreign_source(submission: Submission) -> Evidence | None:
+def not_in_scripts(case: Case) -> Evidence | None:
+    """A log line that shows a mechanism at work which no script of the folder mentions; None when some could not be read."""
+    scripts = case.program.scripts.values()
+    if not scripts or any(s.error or (s.packed and "unpacked" not in s.display) for s in scripts):
+        return None
+    for run in case.submission.runs:
+        for mechanism, line in run.details.get("ran", {}).items():
+            words = _MECHANISMS.get(mechanism)
+            if words and not any(words.search(s.text) for s in scripts):
+                return at(case, run.log, line, f"the log shows {mechanism} at work, and no script contains it")
+    return None
+
+
+def _foreign_source(case: Case) -> Evidence | None:
     """The logs print their own source, none of them the submitted script, and the sizes are far apart."""
-    printed = [r for r in submission.runs if r.source_matches is not None]
+    submission = case.submission
+    printed = [r for r in submission.runs if r.source_matches is not None and r.complete]
     if not printed or any(r.source_matches for r in printed) or submission.script is None:
         return None
     size = submission.files[submission.script].size if submission.script in submission.files else 0
     biggest = max(printed, key=lambda r: r.source_bytes or 0)
-    if size and (biggest.source_bytes or 0) > 1.3 * size:
+    packed = any(s.packed for s in case.program.scripts.values())
+    if size and not packed and (biggest.source_bytes or 0) > FAR * size:
         what = f"{biggest.log} prints a script of {biggest.source_bytes:,} bytes, {submission.script} has {size:,}"
-        return Evidence(biggest.log, biggest.first_line, what=what)
+        return of_run(case, biggest, "source_bytes", what)
     return None
 
 

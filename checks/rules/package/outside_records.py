@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from checks.rules.base import PullRequestCase, Verdicts
+from checks.rules.package.missing_files import claims_result
 from checks.submission.model import Change, PullRequest
 from checks.verdict import Evidence, Finding, Group
 
@@ -17,6 +18,12 @@ def check_pull_request(case: PullRequestCase) -> Finding:
     if not request.changes:
         return say.not_applicable("A folder alone: what a pull request would change is not known.")
     if not request.submissions:
+        if claims_result(request):
+            return say.fail(
+                "The pull request claims a result and changes only files outside the record folders.",
+                [_evidence(c) for c in request.changes[:SHOWN]],
+                "Put the submission into one new record folder.",
+            )
         return say.not_applicable("The pull request adds no record folder.")
     new = _new_folders(request)
     root = str(case.rulebook.constants["records_root"])
