@@ -1,0 +1,185 @@
+"""Judges a pull request: reads each record folder, asks every rule, and weighs the findings into a verdict."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from checks import reading
+from checks.rulebook import Rulebook
+from checks.rules.base import Case, PullRequestCase, Verdicts
+from checks.rules.registry import Rule, rules
+from checks.submission.files import TRACK_PREFIX
+from checks.submission.model import PullRequest, Submission
+from checks.verdict import (
+    Evidence,
+    Finding,
+    Outcome,
+    Recommendation,
+    RulebookRef,
+    SubmissionVerdict,
+    Target,
+    Verdict,
+    conclude,
+)
+
+NO_SUBMISSION = "no submission: this pull request adds no record folder, so it was not judged as one"
+LIMITS = ("artifact_cap_bytes", "train_cap_seconds", "eval_cap_seconds", "seeds")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to judge.
+
+    ``as_of``: by the rules in force on that day (None: all rules). ``record_bpb``: the record to beat (None: the rulebook's).
+    ``chosen``: rule codes to ask. ``environment``: NAME -> value that the reviewer sets. ``skip``: "step:folder" -> why a
+    step is not taken (it killed an earlier attempt).
+    """
+
+    as_of: dt.date | None = None
+    record_bpb: float | None = None
+    chosen: Collection[str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    skip: Mapping[str, str] = field(default_factory=dict)
+    tool_version: str = "0"
+
+
+def judge(
+    pull_request: PullRequest, rulebook: Rulebook, options: Options, announce: Callable[[str], None] = lambda step: None
+) -> Verdict:
+    """Judge every record folder of a pull request, and the pull request as a whole.
+
+    Args:
+        pull_request: the target as it was read; contents are loaded here.
+        rulebook: the challenge's numbers and dates.
+        options: how to judge.
+        announce: told the name of each step before it begins.
+    """
+    rulebook = replace(rulebook, as_of=options.as_of) if options.as_of else rulebook
+    readings = [
+        reading.read(s, pull_request.title, options.environment, announce, options.skip) for s in pull_request.submissions
+    ]
+    pull_request = replace(pull_request, submissions=tuple(r.submission for r in readings))
+    judge_one = _Judge(pull_request, rulebook, options, announce)
+    notes = pull_request.notes
+    if readings:
+        findings = judge_one.whole() if pull_request.changes else ()
+        submissions = tuple(judge_one.submission(r) for r in readings)
+    else:
+        findings, submissions, notes = (), (), (NO_SUBMISSION, *notes)
+    verdict = Verdict(
+        tool_version=options.tool_version,
+        rulebook=RulebookRef(
+            name=rulebook.name,
+            version=rulebook.version,
+            as_of=options.as_of.isoformat() if options.as_of else None,
+            limits={name: rulebook.constants[name] for name in LIMITS if name in rulebook.constants},
+        ),
+        target=Target(
+            path=pull_request.path,
+            pr=pull_request.pr,
+            head=pull_request.head,
+            base=pull_request.base,
+            created=pull_request.created.isoformat() if pull_request.created else None,
+            title=pull_request.title,
+            repository=rulebook.constants.get("repository") if pull_request.pr else None,
+        ),
+        verdict=Outcome.UNDETERMINED,
+        recommendation=Recommendation.HUMAN_REVIEW,
+        findings=findings,
+        submissions=submissions,
+        notes=notes,
+    )
+    return weigh(verdict)
+
+
+def weigh(verdict: Verdict) -> Verdict:
+    """Conclude from the findings as they stand: each folder by its own, the pull request by all.
+
+    Without a record folder nothing was judged: undetermined, for a person to look at.
+    """
+    if not verdict.submissions:
+        return replace(verdict, verdict=Outcome.UNDETERMINED, recommendation=Recommendation.HUMAN_REVIEW)
+    submissions = []
+    for submission in verdict.submissions:
+        outcome, advice = conclude(submission.findings)
+        submissions.append(replace(submission, verdict=outcome, recommendation=advice))
+    everything = [*verdict.findings, *(f for s in submissions for f in s.findings)]
+    outcome, advice = conclude(everything)
+    return replace(verdict, submissions=tuple(submissions), verdict=outcome, recommendation=advice)
+
+
+@dataclass(frozen=True)
+class _Judge:
+    pull_request: PullRequest
+    rulebook: Rulebook
+    options: Options
+    announce: Callable[[str], None]
+
+    def whole(self) -> tuple[Finding, ...]:
+        """Ask the rules on the pull request as a whole."""
+        case = PullRequestCase(self.pull_request, self.rulebook)
+        place = Evidence(self.pull_request.submissions[0].path)
+        return tuple(
+            self._ask(rule, "", lambda check=rule.check_pull_request: check(case), place)
+            for rule in self._rules()
+            if rule.check_pull_request is not None
+        )
+
+    def submission(self, read: reading.Reading) -> SubmissionVerdict:
+        """Ask the rules on one record folder."""
+        submission = read.submission
+        case = Case(submission, self.pull_request, read.program, self.rulebook, self.options.record_bpb)
+        place = Evidence(_rooted(submission, submission.script or submission.path))
+        findings = [
+            self._ask(rule, submission.path, lambda check=rule.check: check(case), place)
+            for rule in self._rules()
+            if rule.check is not None
+        ]
+        script = read.program.scripts.get(submission.script or "")
+        return SubmissionVerdict(
+            path=submission.path,
+            track=submission.track[len(TRACK_PREFIX) :] if submission.track else None,
+            script=_rooted(submission, submission.script) if submission.script else None,
+            packed=script.packed if script is not None else False,
+            verdict=Outcome.UNDETERMINED,
+            recommendation=Recommendation.HUMAN_REVIEW,
+            facts=reading.facts(read),
+            findings=tuple(_with_rooted_evidence(submission, f) for f in findings),
+        )
+
+    def _rules(self) -> list[Rule]:
+        chosen = self.options.chosen
+        return [rule for rule in rules() if chosen is None or rule.code in chosen]
+
+    def _ask(self, rule: Rule, folder: str, check: Callable[[], Finding], place: Evidence) -> Finding:
+        """Ask one rule; one that raises, or that killed an earlier attempt, is unknown for a reason that is ours."""
+        say = Verdicts(rule.code, rule.group, self.rulebook)
+        since = self.rulebook.rule(rule.code).since
+        if self.options.as_of is not None and since > self.options.as_of:
+            return say.not_applicable(f"Not in force on {self.options.as_of}: it binds from {since}.")
+        step = f"rule {rule.code}:{folder}"
+        if step in self.options.skip:
+            return say.unknown(f"The rule could not be checked: {self.options.skip[step]}.", [place])
+        self.announce(step)
+        try:
+            return check()
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a rule that raises is our bug, never the submission's acquittal
+            text = f"Our bug, not the submission's: the rule raised {type(error).__name__}: {str(error)[:300]}"
+            return say.unknown(text, [place], "Report this to the authors of pgolf.")
+
+
+def _with_rooted_evidence(submission: Submission, finding: Finding) -> Finding:
+    evidence = tuple(replace(e, file=_rooted(submission, e.file)) for e in finding.evidence)
+    return replace(finding, evidence=evidence)
+
+
+def _rooted(submission: Submission, file: str) -> str:
+    """Return a path of the folder as a path of the repository; others unchanged."""
+    if submission.path in ("", ".") or file.startswith(submission.path):
+        return file
+    inside = file.partition("!")[0] in submission.files
+    return f"{submission.path}/{file}" if inside else file

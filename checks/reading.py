@@ -1,0 +1,260 @@
+"""Reads one record folder into facts: claims, logs, run commands, headline script, configuration and program.
+
+Every step can be skipped with a reason, and a step that raises is our bug: both leave a note and an empty fact, so that
+the rules that depend on it come out unknown. Steps are announced, so that whoever watches knows where a child died.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from checks.program.program import EnvConstant, Program
+from checks.submission.model import Claims, Run, RunCommand, Setting, SourceFile, Submission
+
+MAX_LOG_BYTES = 48 * 1024**2
+MAX_LOGS_BYTES = 192 * 1024**2
+MAX_CODE_BYTES = 4 * 1024**2
+MAX_ALL_CODE_BYTES = 32 * 1024**2
+LOG_HEAD_BYTES = 64 * 1024
+MAX_LOGS = 200
+CODE_SUFFIXES = frozenset(
+    ".py .pyx .c .h .cc .cpp .cxx .hpp .cu .cuh .rs .sh .bash .toml .cfg .ini .yaml .yml .json .txt .md".split()
+)
+PYTHON_SUFFIXES = (".py", ".pyw")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Announces steps and skips those that are known to fail. ``skip`` maps "step:folder" to the reason."""
+
+    folder: str
+    announce: Callable[[str], None]
+    skip: Mapping[str, str]
+    notes: list[str]
+
+    def take(self, step: str, work: Callable[[], T], otherwise: Callable[[str], T]) -> T:
+        """Do one step; without it, or when it raises, return ``otherwise(reason)`` and note the reason."""
+        name = f"{step}:{self.folder}"
+        if name in self.skip:
+            reason = self.skip[name]
+        else:
+            self.announce(name)
+            try:
+                return work()
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a reader that raises must not end the review
+                reason = f"our bug: {type(error).__name__}: {str(error)[:200]}"
+        self.notes.append(f"{step} could not be read: {reason}")
+        return otherwise(reason)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A submission with its facts, and its analysed program. ``seconds`` tells how long each step took."""
+
+    submission: Submission
+    program: Program
+    seconds: Mapping[str, float]
+
+
+def read(
+    submission: Submission,
+    title: str | None,
+    overrides: Mapping[str, str],
+    announce: Callable[[str], None],
+    skip: Mapping[str, str],
+) -> Reading:
+    """Read everything that rules ask about one record folder.
+
+    Args:
+        submission: the folder's files; nothing read yet.
+        title: the pull request's title, if known.
+        overrides: NAME -> value of the run configuration that the reviewer sets.
+        announce: told the name of each step before it begins.
+        skip: "step:folder" -> why this step is not taken.
+    """
+    from checks.submission.claims import read_claims
+    from checks.submission.configuration import effective_configuration
+    from checks.submission.headline import headline_script
+    from checks.submission.run_command import read_commands
+
+    notes = list(submission.notes)
+    steps = Steps(submission.path, announce, skip, notes)
+    clock = _Clock()
+    files = submission.files
+    claims = steps.take("claims", lambda: read_claims(files, title, submission.path), lambda why: Claims(json_error=why))
+    code = _code(files, notes)
+    python = {p: d for p, d in code.items() if p.endswith(PYTHON_SUFFIXES)}
+    clock.mark("claims")
+    runs = _runs(files, python, steps)
+    clock.mark("logs")
+    none: tuple[RunCommand, ...] = ()
+    commands = steps.take("commands", lambda: read_commands(files), lambda why: none)
+    script, why = steps.take(
+        "headline", lambda: headline_script(files, claims, runs, commands, python), lambda why: _first_script(python, why)
+    )
+    if why:
+        notes.append(f"headline script: {why}")
+    clock.mark("headline")
+    no_constants: tuple[EnvConstant, ...] = ()
+    environment = steps.take("environment", lambda: _environment(code, script), lambda why: no_constants)
+    nothing: Mapping[str, Setting] = {}
+    configuration = steps.take(
+        "configuration",
+        lambda: effective_configuration(environment, commands, runs, overrides, script or ""),
+        lambda why: nothing,
+    )
+    clock.mark("configuration")
+    program = steps.take("program", lambda: _program(code, script, configuration, runs), lambda why: Program({}, script, why))
+    clock.mark("program")
+    read = replace(
+        submission,
+        script=script,
+        scripts=tuple(python),
+        claims=claims,
+        runs=runs,
+        commands=commands,
+        configuration=configuration,
+        notes=tuple(notes),
+    )
+    return Reading(read, program, clock.seconds)
+
+
+def _environment(code: Mapping[str, bytes], script: str | None) -> tuple[EnvConstant, ...]:
+    from checks.program import analyse
+
+    return tuple(analyse.environment(code, script))
+
+
+def _program(
+    code: Mapping[str, bytes], script: str | None, configuration: Mapping[str, Setting], runs: tuple[Run, ...]
+) -> Program:
+    from checks.program import analyse
+
+    if script is None:
+        return Program(failure="the folder has no script")
+    return analyse.analyse(code, script, configuration, runs)
+
+
+def _first_script(python: Mapping[str, bytes], why: str) -> tuple[str | None, str]:
+    return next((p for p in sorted(python) if p.rsplit("/", 1)[-1].startswith("train")), None), why
+
+
+def _code(files: Mapping[str, SourceFile], notes: list[str]) -> dict[str, bytes]:
+    """Return the content of the files that may hold code, bounded; what was left out is noted."""
+    code: dict[str, bytes] = {}
+    total = 0
+    for path, file in files.items():
+        dot = file.name.rfind(".")
+        if file.kind != "file" or (dot > 0 and file.name[dot:].lower() not in CODE_SUFFIXES):
+            continue
+        if file.size > MAX_CODE_BYTES or total + file.size > MAX_ALL_CODE_BYTES:
+            if path.endswith(PYTHON_SUFFIXES):
+                notes.append(f"{path} was not read: {file.size} bytes of code are too many")
+            continue
+        code[path] = file.read(MAX_CODE_BYTES)
+        total += len(code[path])
+    return code
+
+
+def _runs(files: Mapping[str, SourceFile], python: Mapping[str, bytes], steps: Steps) -> tuple[Run, ...]:
+    from checks.submission.logs import distinct_runs, is_log, read_log
+
+    runs: list[Run] = []
+    budget = MAX_LOGS_BYTES
+    read = 0
+    for path, file in files.items():
+        if file.kind != "file" or path.endswith(PYTHON_SUFFIXES) or not is_log(path, file.read(LOG_HEAD_BYTES)):
+            continue
+        read += 1
+        if read > MAX_LOGS or budget <= 0:
+            runs.append(Run(path, reason="not read: the folder's logs are too many or too large"))
+            continue
+        limit = min(MAX_LOG_BYTES, budget)
+        budget -= min(file.size, limit)
+        if file.size > limit:
+            steps.notes.append(f"{path} has {file.size} bytes; only the first {limit} were read")
+        found = steps.take(f"log {path}", lambda p=path, f=file, n=limit: read_log(p, f.read(n), python), _unread(path))
+        runs += [_cut(run) for run in found] if file.size > limit else found
+    return tuple(distinct_runs(runs))
+
+
+def _unread(path: str) -> Callable[[str], tuple[Run, ...]]:
+    return lambda why: (Run(path, reason=f"the log could not be read: {why}"),)
+
+
+def _cut(run: Run) -> Run:
+    return run if run.complete else replace(run, reason=f"{run.reason}; the rest of the file was not read".lstrip("; "))
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def mark(self, step: str) -> None:
+        now = time.perf_counter()
+        self.seconds[step] = now - self._last
+        self._last = now
+
+
+def facts(reading: Reading) -> dict[str, Any]:
+    """Return the facts of the contract as plain JSON values."""
+    submission = reading.submission
+    claims = submission.claims
+    script = submission.files.get(submission.script or "")
+    counts = [r.model_params for r in submission.runs if r.model_params is not None]
+    return {
+        "claimed_val_bpb": claims.val_bpb if claims.val_bpb is not None else claims.title_val_bpb,
+        "code_bytes": script.size if script is not None else None,
+        "model_params": max(set(counts), key=counts.count) if counts else None,
+        "runs": [_run_facts(run) for run in submission.runs],
+        "configuration": {
+            name: {"value": s.value, "from": s.from_, **({"default": s.default} if s.default is not None else {})}
+            for name, s in submission.configuration.items()
+        },
+        "claims": {
+            "name": claims.name,
+            "author": claims.author,
+            "seeds": list(claims.seeds),
+            "bytes_total": claims.bytes_total,
+            "from": dict(claims.from_),
+        },
+        "command": submission.commands[0].text if submission.commands else None,
+        "scripts": list(submission.scripts),
+        "notes": list(submission.notes),
+        "not_understood": list(reading.program.not_understood),
+    }
+
+
+_RUN_FACTS = (
+    "log index seed val_bpb val_loss train_seconds eval_seconds artifact_bytes code_bytes model_bytes steps world_size gpu "
+    "complete reason val_tokens bytes_per_token train_shards model_params source_bytes source_matches first_line last_line"
+).split()
+MAX_ROWS = 2_000
+
+
+def _run_facts(run: Run) -> dict[str, Any]:
+    scores = [{"label": s.label, "line": s.line, "val_bpb": s.val_bpb, "step": s.step} for s in _thin(run.scores)]
+    return {
+        **{name: getattr(run, name) for name in _RUN_FACTS},
+        "lines": dict(run.lines),
+        "scores": scores,
+        "curve": _thin(run.curve),
+        "ttt_curve": _thin(run.ttt_curve),
+        "notes": list(run.notes),
+    }
+
+
+def _thin(rows: tuple[T, ...]) -> list[T]:
+    """Keep at most ``MAX_ROWS`` rows, evenly spread, the last one included."""
+    if len(rows) <= MAX_ROWS:
+        return list(rows)
+    step = len(rows) / (MAX_ROWS - 1)
+    return [rows[int(i * step)] for i in range(MAX_ROWS - 1)] + [rows[-1]]
