@@ -125,9 +125,11 @@ class _Page:
         yield ""
 
     def _headline(self, outcome: Outcome, recommendation: Recommendation) -> str:
-        word = self._style(outline.OUTCOMES[outcome].upper(), fg=_COLOURS[outcome], bold=True)
-        advice = self._style(outline.RECOMMENDATIONS[recommendation], bold=True)
-        return f"{word}: {outline.why(outcome)}. Recommendation: {advice}."
+        word = outline.OUTCOMES[outcome].upper()
+        advice = f"Recommendation: {outline.RECOMMENDATIONS[recommendation]}."
+        text = "\n".join(self._wrap(f"{word}: {outline.why(outcome)}. {advice}", ""))
+        coloured = self._style(word, fg=_COLOURS[outcome], bold=True) + text[len(word) :]
+        return coloured.replace(advice, self._style(advice, bold=True))
 
     def _table(self, rows: Sequence[tuple[str, ...]], headers: tuple[str, ...]) -> Iterator[str]:
         text = tabulate(rows, headers=headers, tablefmt="simple" if headers else "plain", disable_numparse=True)

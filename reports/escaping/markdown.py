@@ -23,8 +23,8 @@ _ACTIVE = re.compile(
         | [#\uff03\ufe5f](?=\w)            # issues
         | :(?=//|[\w+-]+:)                 # addresses, emoji
         | \bgh(?=-\d) | \bwww(?=\.) | \b(?:mailto|xmpp)(?=:)
-        | \b(?=[0-9a-f]*[a-f])[0-9a-f]{6}(?=[0-9a-f]+\b)  # commits
-      )""",
+      )
+    | (?P<commit>\b(?=[0-9]*[a-f])[0-9a-f]{7,}\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
 _BLOCK_START = re.compile(r"^(?:[-+=#]|(\d{1,9})(?=[.)](?:\s|$)))")
@@ -81,6 +81,8 @@ def permalink(repository: str | None, commit: str | None, path: str, line: int, 
 
 
 def _defuse(match: re.Match[str]) -> str:
+    if match["commit"]:
+        return _BREAK.join(match[0][i : i + 6] for i in range(0, len(match[0]), 6))
     markup = match["markup"]
     if markup is None:
         return match[0] + _BREAK

@@ -23,4 +23,4 @@ def plain(value: str) -> str:
 def uri(path: str) -> str:
     """Return a relative address of a path within the repository; dot segments lose their meaning, as they must."""
     steps = [step for step in path.split("/") if step not in ("", ".", "..")]
-    return "/".join(quote(step.encode("utf-8", "surrogateescape"), safe="") for step in steps) or "."
+    return "/".join(quote(step.encode("utf-8", "surrogatepass"), safe="") for step in steps) or "."

@@ -44,9 +44,14 @@ def run(
     seed: int | None, bpb: float | None, *, artifact: int = 15_899_385, complete: bool = True, **more: Any
 ) -> dict[str, Any]:
     curve = [
-        [step, 3.2 * math.exp(-step / 900) + 1.92 + 0.01 * math.sin(step + (seed or 5)) + 0.004 * (seed or 5) % 0.1, step * 0.11] for step in range(0, 5400, 100)
+        [
+            step,
+            3.2 * math.exp(-step / 900) + 1.92 + 0.01 * math.sin(step + (seed or 5)) + 0.004 * (seed or 5) % 0.1,
+            step * 0.11,
+        ]
+        for step in range(0, 5401, 600)
     ]
-    ttt = [[chunk, 1.17 - 0.01 * (1 - math.exp(-chunk / 300))] for chunk in range(0, 1890, 30)]
+    ttt = [[chunk, 1.17 - 0.01 * (1 - math.exp(-chunk / 300))] for chunk in range(0, 1893, 200)]
     facts = {
         "log": f"{FOLDER}/train_seed{seed}.log",
         "index": 0,
@@ -68,7 +73,7 @@ def run(
         "lines": {"val_bpb": 412},
         "scores": [{"label": "val", "line": 10 + s, "step": s * 1000, "val_bpb": 1.4 - 0.03 * s} for s in range(1, 6)],
         "curve": curve,
-        "ttt_curve": ttt if complete else ttt[:37],
+        "ttt_curve": ttt if complete else ttt[:6],
     }
     return {**facts, **more}
 
