@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from checks import reading
 from checks.rulebook import Rulebook
@@ -32,9 +33,9 @@ LIMITS = ("artifact_cap_bytes", "train_cap_seconds", "eval_cap_seconds", "seeds"
 class Options:
     """How to judge.
 
-    ``as_of``: by the rules in force on that day (None: all rules). ``record_bpb``: the record to beat (None: the rulebook's).
-    ``chosen``: rule codes to ask. ``environment``: NAME -> value that the reviewer sets. ``skip``: "step:folder" -> why a
-    step is not taken (it killed an earlier attempt).
+    ``as_of``: by the rules in force on that day (None: all rules). ``record_bpb``: the record to beat (None: the
+    rulebook's). ``chosen``: rule codes to ask. ``environment``: NAME -> value that the reviewer sets. ``skip``:
+    "step:folder" -> why a step is not taken (it killed an earlier attempt).
     """
 
     as_of: dt.date | None = None
@@ -58,7 +59,8 @@ def judge(
     """
     rulebook = replace(rulebook, as_of=options.as_of) if options.as_of else rulebook
     readings = [
-        reading.read(s, pull_request.title, options.environment, announce, options.skip) for s in pull_request.submissions
+        reading.read(s, pull_request.title, options.environment, announce, options.skip)
+        for s in pull_request.submissions
     ]
     pull_request = replace(pull_request, submissions=tuple(r.submission for r in readings))
     judge_one = _Judge(pull_request, rulebook, options, announce)
@@ -122,7 +124,7 @@ class _Judge:
         case = PullRequestCase(self.pull_request, self.rulebook)
         place = Evidence(self.pull_request.submissions[0].path)
         return tuple(
-            self._ask(rule, "", lambda check=rule.check_pull_request: check(case), place)
+            self._ask(rule, "", partial(rule.check_pull_request, case), place)
             for rule in self._rules()
             if rule.check_pull_request is not None
         )
@@ -133,7 +135,7 @@ class _Judge:
         case = Case(submission, self.pull_request, read.program, self.rulebook, self.options.record_bpb)
         place = Evidence(_rooted(submission, submission.script or submission.path))
         findings = [
-            self._ask(rule, submission.path, lambda check=rule.check: check(case), place)
+            self._ask(rule, submission.path, partial(rule.check, case), place)
             for rule in self._rules()
             if rule.check is not None
         ]

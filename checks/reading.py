@@ -7,12 +7,16 @@ the rules that depend on it come out unknown. Steps are announced, so that whoev
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from checks.program.program import EnvConstant, Program
+from checks.program.program import Program
 from checks.submission.model import Claims, Run, RunCommand, Setting, SourceFile, Submission
+
+if TYPE_CHECKING:
+    from checks.program.analyse import Front
 
 MAX_LOG_BYTES = 48 * 1024**2
 MAX_LOGS_BYTES = 192 * 1024**2
@@ -20,9 +24,9 @@ MAX_CODE_BYTES = 4 * 1024**2
 MAX_ALL_CODE_BYTES = 32 * 1024**2
 LOG_HEAD_BYTES = 64 * 1024
 MAX_LOGS = 200
-CODE_SUFFIXES = frozenset(
-    ".py .pyx .c .h .cc .cpp .cxx .hpp .cu .cuh .rs .sh .bash .toml .cfg .ini .yaml .yml .json .txt .md".split()
-)
+_NATIVE_SUFFIXES = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".cu", ".cuh", ".rs")
+_TEXT_SUFFIXES = (".sh", ".bash", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".json", ".txt", ".md")
+CODE_SUFFIXES = frozenset((".py", ".pyx", *_NATIVE_SUFFIXES, *_TEXT_SUFFIXES))
 PYTHON_SUFFIXES = (".py", ".pyw")
 
 T = TypeVar("T")
@@ -88,7 +92,9 @@ def read(
     steps = Steps(submission.path, announce, skip, notes)
     clock = _Clock()
     files = submission.files
-    claims = steps.take("claims", lambda: read_claims(files, title, submission.path), lambda why: Claims(json_error=why))
+    claims = steps.take(
+        "claims", lambda: read_claims(files, title, submission.path), lambda why: Claims(json_error=why)
+    )
     code = _code(files, notes)
     python = {p: d for p, d in code.items() if p.endswith(PYTHON_SUFFIXES)}
     clock.mark("claims")
@@ -97,13 +103,16 @@ def read(
     none: tuple[RunCommand, ...] = ()
     commands = steps.take("commands", lambda: read_commands(files), lambda why: none)
     script, why = steps.take(
-        "headline", lambda: headline_script(files, claims, runs, commands, python), lambda why: _first_script(python, why)
+        "headline",
+        lambda: headline_script(files, claims, runs, commands, python),
+        lambda why: _first_script(python, why),
     )
     if why:
         notes.append(f"headline script: {why}")
     clock.mark("headline")
-    no_constants: tuple[EnvConstant, ...] = ()
-    environment = steps.take("environment", lambda: _environment(code, script), lambda why: no_constants)
+    front = steps.take("parse", lambda: _front(code, script), lambda why: None)
+    environment = tuple(c for s in front.scripts.values() for c in s.environment) if front is not None else ()
+    clock.mark("parse")
     nothing: Mapping[str, Setting] = {}
     configuration = steps.take(
         "configuration",
@@ -111,7 +120,11 @@ def read(
         lambda why: nothing,
     )
     clock.mark("configuration")
-    program = steps.take("program", lambda: _program(code, script, configuration, runs), lambda why: Program({}, script, why))
+    program = steps.take(
+        "program",
+        lambda: _program(front, configuration, runs, notes),
+        lambda why: Program(front.scripts if front is not None else {}, script, why),
+    )
     clock.mark("program")
     read = replace(
         submission,
@@ -126,20 +139,21 @@ def read(
     return Reading(read, program, clock.seconds)
 
 
-def _environment(code: Mapping[str, bytes], script: str | None) -> tuple[EnvConstant, ...]:
+def _front(code: Mapping[str, bytes], script: str | None) -> Front | None:
     from checks.program import analyse
 
-    return tuple(analyse.environment(code, script))
+    return analyse.front(code, script)
 
 
 def _program(
-    code: Mapping[str, bytes], script: str | None, configuration: Mapping[str, Setting], runs: tuple[Run, ...]
+    front: Front | None, configuration: Mapping[str, Setting], runs: tuple[Run, ...], notes: Sequence[str]
 ) -> Program:
     from checks.program import analyse
 
-    if script is None:
-        return Program(failure="the folder has no script")
-    return analyse.analyse(code, script, configuration, runs)
+    if front is None:
+        why = next((n for n in reversed(notes) if n.startswith("parse ")), "the scripts could not be read")
+        return Program(failure=why)
+    return analyse.analyse(front, configuration, runs)
 
 
 def _first_script(python: Mapping[str, bytes], why: str) -> tuple[str | None, str]:
@@ -164,7 +178,7 @@ def _code(files: Mapping[str, SourceFile], notes: list[str]) -> dict[str, bytes]
 
 
 def _runs(files: Mapping[str, SourceFile], python: Mapping[str, bytes], steps: Steps) -> tuple[Run, ...]:
-    from checks.submission.logs import distinct_runs, is_log, read_log
+    from checks.submission.logs import distinct_runs, is_log
 
     runs: list[Run] = []
     budget = MAX_LOGS_BYTES
@@ -180,13 +194,20 @@ def _runs(files: Mapping[str, SourceFile], python: Mapping[str, bytes], steps: S
         budget -= min(file.size, limit)
         if file.size > limit:
             steps.notes.append(f"{path} has {file.size} bytes; only the first {limit} were read")
-        found = steps.take(f"log {path}", lambda p=path, f=file, n=limit: read_log(p, f.read(n), python), _unread(path))
+        read_one = partial(_read_log, path, file, limit, python)
+        found = steps.take(f"log {path}", read_one, partial(_unread, path))
         runs += [_cut(run) for run in found] if file.size > limit else found
     return tuple(distinct_runs(runs))
 
 
-def _unread(path: str) -> Callable[[str], tuple[Run, ...]]:
-    return lambda why: (Run(path, reason=f"the log could not be read: {why}"),)
+def _read_log(path: str, file: SourceFile, limit: int, python: Mapping[str, bytes]) -> tuple[Run, ...]:
+    from checks.submission.logs import read_log
+
+    return read_log(path, file.read(limit), python)
+
+
+def _unread(path: str, why: str) -> tuple[Run, ...]:
+    return (Run(path, reason=f"the log could not be read: {why}"),)
 
 
 def _cut(run: Run) -> Run:
@@ -233,10 +254,8 @@ def facts(reading: Reading) -> dict[str, Any]:
     }
 
 
-_RUN_FACTS = (
-    "log index seed val_bpb val_loss train_seconds eval_seconds artifact_bytes code_bytes model_bytes steps world_size gpu "
-    "complete reason val_tokens bytes_per_token train_shards model_params source_bytes source_matches first_line last_line"
-).split()
+_NOT_FACTS = frozenset(("settings", "scores", "curve", "ttt_curve", "lines", "notes", "details"))
+_RUN_FACTS = tuple(f.name for f in fields(Run) if f.name not in _NOT_FACTS)
 MAX_ROWS = 2_000
 
 

@@ -56,7 +56,9 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an internal error.")
 def cli(debug: bool) -> None:
     """Compliance and reproduction harness for OpenAI's Parameter Golf challenge.
@@ -89,7 +91,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what reads us has gone: nothing to say
         return 2
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug of ours becomes one line
-        return _say("internal", f"{type(error).__name__}: {error} (our bug: please report it; --debug shows more)", debug)
+        return _say("internal", f"{type(error).__name__}: {error} (our bug: report it; --debug shows more)", debug)
 
 
 def _say(fault: str, message: str, debug: bool) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,35 +11,35 @@ import click
 
 from harness.errors import UsageFault
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., Any])
 DAY = click.DateTime(["%Y-%m-%d"])
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 
 _TARGET = [
     click.argument("target", required=False, type=click.Path(path_type=Path)),
     click.option("--base", metavar="REF", help="TARGET is a checkout: review what its HEAD adds to REF."),
-    click.option("--git-dir", metavar="REPO", type=click.Path(path_type=Path), help="Read from this repository, bare or not."),
+    click.option("--git-dir", metavar="REPO", type=click.Path(path_type=Path), help="Read from this repository."),
     click.option("--ref", metavar="REF", help="The head to read there, e.g. refs/pull/1002/head."),
     click.option("--created", type=MOMENT, help="When the pull request was opened (UTC); git does not know."),
     click.option("--title", help="The pull request's title; git does not know."),
 ]
 _JUDGING = [
-    click.option("--as-of", type=DAY, metavar="DATE", help="Judge by the rules in force on that day (default: all rules)."),
+    click.option("--as-of", type=DAY, metavar="DATE", help="Judge by the rules of that day (default: all)."),
     click.option("--record", metavar="BPB|auto", default="auto", help="The record to beat (auto: the rulebook's)."),
     click.option("--select", metavar="RULE,…", multiple=True, help="Ask only these rules."),
     click.option("--ignore", metavar="RULE,…", multiple=True, help="Do not ask these rules."),
     click.option("--env", "environment", metavar="K=V", multiple=True, help="Set a variable of the run configuration."),
     click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="The reviewer's pgolf.toml."),
-    click.option("--fail-on", type=click.Choice(["fail", "warn", "unknown"]), help="Let warnings or unknowns block as well."),
+    click.option("--fail-on", type=click.Choice(["fail", "warn", "unknown"]), help="Let these block as well."),
 ]
 
 
-def target_options(command: Command) -> Command:
+def target_options(command: F) -> F:
     """Add TARGET, --base, --git-dir, --ref, --created and --title."""
     return _all(command, _TARGET)
 
 
-def judging_options(command: Command) -> Command:
+def judging_options(command: F) -> F:
     """Add --as-of, --record, --select, --ignore, --env, --config and --fail-on."""
     return _all(command, _JUDGING)
 
@@ -54,8 +54,10 @@ def request_from(values: dict[str, Any]) -> Any:
     from harness.target import Target
 
     created, as_of = values.pop("created"), values.pop("as_of")
-    if created is not None:
-        created = created.replace(tzinfo=dt.timezone.utc) if created.tzinfo is None else created.astimezone(dt.timezone.utc)
+    if created is not None and created.tzinfo is not None:
+        created = created.astimezone(dt.timezone.utc)
+    elif created is not None:
+        created = created.replace(tzinfo=dt.timezone.utc)
     return Request(
         target=Target(
             path=values.pop("target"),
@@ -75,7 +77,7 @@ def request_from(values: dict[str, Any]) -> Any:
     )
 
 
-def _all(command: Command, options: list[Callable[[Command], Command]]) -> Command:
+def _all(command: F, options: Sequence[Callable[[Any], Any]]) -> F:
     for option in reversed(options):
         command = option(command)
     return command

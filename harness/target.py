@@ -42,7 +42,8 @@ def read_target(target: Target) -> PullRequest:
         raise UsageFault("what to review? Give a record folder, or --git-dir REPO --ref REF")
     elif target.base is not None:
         found = _from_git(target.path, "HEAD", target.base)
-        found = replace(found, path=str(target.path), notes=(*found.notes, "read from the commit at HEAD: changes that are not committed do not count"))
+        notes = (*found.notes, "read from the commit at HEAD: changes that are not committed do not count")
+        found = replace(found, path=str(target.path), notes=notes)
     else:
         found = _from_folder(target.path)
     return _told(found, target)
@@ -80,7 +81,9 @@ def _from_folder(path: Path) -> PullRequest:
 
 def _told(found: PullRequest, target: Target) -> PullRequest:
     if target.created is not None:
-        notes = tuple(n for n in found.notes if not n.startswith("when the pull request was opened"))
+        from harness.target_pull_request import NO_DATE
+
+        notes = tuple(n for n in found.notes if not n.startswith(NO_DATE))
         found = replace(found, created=target.created, notes=notes)
     if target.title is not None:
         found = replace(found, title=target.title)

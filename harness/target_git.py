@@ -1,7 +1,8 @@
 """Reads objects of a git repository without a checkout, and without trusting the repository.
 
-Only plumbing runs, with a bare environment: no hooks, no user or system configuration, no attributes, filters or external
-diffs, no replacement objects, and no network (a partial clone's missing objects stay missing). Nothing is written.
+Only plumbing runs, with a bare environment: no hooks, no user or system configuration, no attributes, filters or
+external diffs, no replacement objects, and no network (a partial clone's missing objects stay missing). Nothing is
+written.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ class Repository:
                 words = row.split(b" ")
                 if len(words) == 3 and words[2].isdigit():
                     found[words[0].decode("ascii")] = int(words[2])
-            left = left[len(done) + 1 :] if len(done) < len(left) else []  # git died at a missing object: go on behind it
+            # When git died at an object that it could not fetch, go on behind it.
+            left = left[len(done) + 1 :] if len(done) < len(left) else []
         return found
 
     def file(self, entry: TreeEntry, sizes: dict[str, int]) -> SourceFile:
@@ -193,7 +195,12 @@ class Repository:
     def _run(self, arguments: Sequence[str], stdin: bytes) -> bytes:
         try:
             done = subprocess.run(
-                [*self._command, *arguments], input=stdin, capture_output=True, env=_environment(), timeout=SECONDS, check=False
+                [*self._command, *arguments],
+                input=stdin,
+                capture_output=True,
+                env=_environment(),
+                timeout=SECONDS,
+                check=False,
             )
         except FileNotFoundError:
             raise UsageFault("git is not installed: install it, or review a plain folder") from None

@@ -12,6 +12,7 @@ from checks.submission.model import Change, PullRequest, Submission
 from harness.errors import UsageFault
 from harness.target_git import EMPTY_TREE, Repository
 
+NO_DATE = "when the pull request was opened is not in git"
 _PULL = re.compile(r"(?:^|/)pull/(\d+)(?:/|$)")
 
 
@@ -34,7 +35,8 @@ def read_pull_request(repository: Repository, ref: str, base_ref: str | None = N
     number = _PULL.search(ref)
     created = _created(repository, upstream, head, folders)
     if created is not None:
-        notes.append(f"when the pull request was opened is not in git: its first commit ({created:%Y-%m-%d %H:%M} UTC) stands for it")
+        day = f"{created:%Y-%m-%d %H:%M} UTC"
+        notes.append(f"{NO_DATE}: its first commit ({day}) stands for it; --created says better")
     return PullRequest(
         path=f"{repository.path}@{ref}",
         pr=int(number[1]) if number and len(number[1]) < 10 else None,
@@ -52,7 +54,7 @@ def read_folders(repository: Repository, commit: str, folders: Sequence[str]) ->
     found = []
     for folder in folders:
         entries = repository.tree(commit, folder)
-        notes = ()
+        notes: tuple[str, ...] = ()
         if len(entries) > MAX_FILES:
             notes = (f"the folder has {len(entries)} files; only the first {MAX_FILES} were read",)
             entries = entries[:MAX_FILES]
@@ -65,12 +67,12 @@ def read_folders(repository: Repository, commit: str, folders: Sequence[str]) ->
 def _commit(repository: Repository, ref: str) -> str:
     commit = repository.resolve(ref)
     if commit is None:
-        raise UsageFault(f"{repository.path}: no commit at {ref}: fetch it, or see `git for-each-ref` for what is there")
+        raise UsageFault(f"{repository.path}: no commit at {ref}: fetch it; `git for-each-ref` lists what is there")
     return commit
 
 
 def _base(repository: Repository, default: str, head: str, notes: list[str]) -> tuple[str | None, str]:
-    """Return the base to compare with (None: nothing) and the commit that stands for "upstream, without this branch"."""
+    """Return the base to compare with (None: nothing) and the commit that stands for upstream without this branch."""
     base = repository.merge_base(default, head)
     if base is None:
         if repository.is_shallow():

@@ -43,8 +43,8 @@ def read_folder(root: Path) -> tuple[dict[str, SourceFile], tuple[str, ...]]:
 def record_folders(paths: Iterable[str]) -> tuple[str, ...]:
     """Return the record folders among repository paths, sorted.
 
-    A record folder is ``records/track_*/<name>``. Another folder counts when its author plainly meant it as one: it holds
-    a submission.json, or lies directly in ``records/`` and holds a training script beside a README or a log.
+    A record folder is ``records/track_*/<name>``. Another folder counts when its author plainly meant it as one: it
+    holds a submission.json, or lies in ``records/`` and holds a training script beside a README or a log.
     """
     by_folder: dict[str, set[str]] = {}
     found = set()
@@ -124,13 +124,13 @@ def _source_file(path: str, entry: os.DirEntry[str]) -> SourceFile:
 
 def _link_target(location: str) -> str:
     try:
-        return os.readlink(location)
+        return str(Path(location).readlink())
     except OSError:
         return ""
 
 
 def _read(location: str, limit: int) -> bytes:
-    """Read at most ``limit`` bytes of a regular file; empty when it vanished, became something else or is unreadable."""
+    """Read at most ``limit`` bytes of a regular file; empty when it vanished, changed its kind or is unreadable."""
     try:
         descriptor = os.open(location, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -15,7 +15,7 @@ FORMATS = ("terminal", "markdown", "json", "sarif", "html", "github", "junit")
 @click.command("review")
 @target_options
 @judging_options
-@click.option("--format", "formats", type=click.Choice(FORMATS), multiple=True, help="How to write it; repeatable with --output.")
+@click.option("--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Repeatable with --output.")
 @click.option("--output", metavar="DIR", type=click.Path(path_type=Path), help="Write report files into this folder.")
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard output; the exit status tells.")
 def command(formats: tuple[str, ...], output: Path | None, quiet: bool, **values: Any) -> int:
