@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from checks.program.machine import Machine
@@ -130,10 +130,10 @@ class Access(Machine):
                 items = [*items[: _EXACT_ITERATIONS - 2], items[-1]]
             for k, item in enumerate(list(items)):
                 if ref.exact:
-                    yield item, None, True
+                    yield (self.select_items(item, value.symbols) if value.symbols else item), None, True
                 else:
                     symbol = (loop, k)
-                    yield self.select_items(item, frozenset({symbol})), symbol, False
+                    yield self.select_items(item, value.symbols | {symbol}), symbol, False
         elif isinstance(ref, Mapping) and ref.rest is None and len(ref.items) <= _EXACT_ITERATIONS:
             for key in list(ref.items):
                 yield Value(key, text=key if isinstance(key, str) else ""), None, True
@@ -149,7 +149,7 @@ class Access(Machine):
                     element = join(element, item)
             for k in (0, 1):
                 symbol = (loop, k)
-                yield self.select_items(element, frozenset({symbol})), symbol, False
+                yield self.select_items(element, value.symbols | {symbol}), symbol, False
 
     def select_items(self, value: Value, symbols: frozenset[Symbol]) -> Value:
         """The value of one element chosen by loop symbols."""
@@ -248,6 +248,9 @@ class Access(Machine):
             if isinstance(ref, Instance):
                 old = ref.attrs.get(name)
                 strong = not self.maybe and len(owner.refs) == 1
+                for cell in value.refs:
+                    if isinstance(cell, Cell):
+                        cell.owned = True
                 ref.attrs[name] = value if strong or old is None else join(old, value)
                 if old is None or old.labels != value.labels or value.refs != old.refs:
                     self.touch()
@@ -270,8 +273,18 @@ class Access(Machine):
             for item in self.owned(ref):
                 if isinstance(item, (Cell, Instance)) and item.labels:
                     item.labels.clear()
-        target = ref.owner if isinstance(ref, Parameters) else ref
-        target.labels |= kept
+        self.mark_state(ref, frozenset(kept))
+
+    def mark_state(self, ref: Heap, labels: Labels) -> None:
+        """Add labels to the state of an object and of the modules and tensors that it owns."""
+        for item in self.owned(ref):
+            if isinstance(item, Cell) or (
+                isinstance(item, Instance)
+                and (item.external.startswith("torch.nn") or (item.cls is not None and item.cls.derives("Module")))
+            ):
+                item.labels |= labels
+        if not isinstance(ref, Parameters):
+            ref.labels |= labels
         self.touch()
 
     def adapted_by(self, labels: Labels, kind: str) -> Labels:
@@ -288,6 +301,8 @@ class Access(Machine):
 
     def subscript(self, owner: Value, index: Value, node: ast.expr | None) -> Value:
         """Return ``owner[index]``: an item, a slice of tokens, a table lookup or a gathered score."""
+        if isinstance(node, ast.Slice) and isinstance(node.upper, ast.Constant) and node.upper.value == 0:
+            return NOTHING
         result: Value | None = None
         for ref in owner.refs:
             found: Value | None = None
@@ -359,16 +374,17 @@ class Access(Machine):
 
     def _sequence_item(self, ref: Sequence, index: Value, owner: Value) -> Value:
         if index.known and isinstance(index.const, int) and ref.exact and -len(ref.items) <= index.const < len(ref.items):
-            return ref.items[index.const]
+            return self.select_items(ref.items[index.const], owner.symbols) if owner.symbols else ref.items[index.const]
+        chosen = index.symbols | owner.symbols
         if index.text.startswith("slice"):
-            items = [self.select_items(i, index.symbols) for i in ref.items]
+            items = [self.select_items(i, chosen) for i in ref.items]
             return Value(refs=(Sequence(items, False, ref.mutable, ref.line),), labels=owner.labels, symbols=index.symbols)
         if not ref.items:
             return Value(labels=frozenset(ref.labels), symbols=index.symbols)
         value = ref.items[0]
         for item in ref.items[1:]:
             value = join(value, item)
-        value = self.select_items(value, index.symbols)
+        value = self.select_items(value, chosen)
         if data_of(index.labels) and not data_of(value.labels):
             return self.read_table(value, value.labels | frozenset(ref.labels), index)
         return value
@@ -417,6 +433,7 @@ class Access(Machine):
                 if key:
                     self.update_table(target, key | data_of(value.labels), value)
                 else:
+                    self.pseudo_expert(target.labels, [value])
                     self.write(target, value)
 
     def update_table(self, ref: Heap, data: frozenset[Data], value: Value) -> None:
@@ -426,6 +443,15 @@ class Access(Machine):
             ref.table = True
         ref.labels.add(self.adapt("table", data, scored, (f"table of line {ref.line}",)))
         self.touch()
+
+    def pseudo_expert(self, held: Iterable[object], values: list[Value]) -> None:
+        """Note a quantity that is the same for every token put beside scores as if it were one (an entropy)."""
+        for value in values:
+            names = {x.name for x in value.labels if isinstance(x, Flag)}
+            if "entropy" in names and not any(isinstance(x, Scored) for x in value.labels):
+                scores = {x.event for x in held if isinstance(x, Scored)}
+                if scores:
+                    self.note_blend("pseudo-expert", scores, value.labels)
 
     def write(self, ref: Heap, value: Value) -> None:
         """Write data into a buffer; what an earlier iteration of a running loop left there is overwritten."""

@@ -108,6 +108,8 @@ class Calls(Methods):
             result = self.call_function(function, [target.owner, *args], keywords, None)
         finally:
             self.modules_active.pop()
+        if target.name in ("forward", "__call__"):
+            self.run_hooks(instance, args, result)
         return self.module_output(instance, result)
 
     def module_output(self, instance: Instance, result: Value) -> Value:

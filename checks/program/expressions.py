@@ -144,6 +144,10 @@ class Expressions(Calls):
             scaled = self._scaled(op, values, labels)
             if scaled is not None:
                 labels = labels | {scaled}
+            names = [{x.name for x in v.labels if isinstance(x, Flag)} for v in values]
+            if op is ast.Mult and len(names) == 2 and any("prob" in a and "logprob" in b for a, b in (names, names[::-1])):
+                dropped = {x for x in labels if isinstance(x, Flag) and x.name in ("prob", "logprob")}
+                labels = (labels - dropped) | {Flag("entropy", self.line, self.file)}
         labels = self.keyed(values, op, labels)
         return Value(labels=labels, symbols=merge_symbols(values), text=text if not labels else text)
 
@@ -348,7 +352,10 @@ class Expressions(Calls):
             if any(p.text.startswith("slice") for p in parts):
                 const = UNKNOWN
             return Value(const, labels=merge_labels(parts), symbols=merge_symbols(parts), text=text or "tuple")
-        return self.eval(node, scope)
+        value = self.eval(node, scope)
+        if value.refs:
+            return Value(value.const, value.refs, merge_labels([value]), value.symbols, value.text)
+        return value
 
     def _starred(self, node: ast.Starred, scope: Scope) -> Value:
         return self.eval(node.value, scope)
@@ -425,10 +432,9 @@ def _shift(op: type[ast.operator], left: Value, right: Value) -> str:
 
 def _shift_loop(op: type[ast.operator], left: Value, right: Value) -> Value | None:
     """``i - 1`` of a loop counter selects the iteration before."""
-    if left.loop and op in (ast.Sub, ast.Add) and right.known and isinstance(right.const, int) and abs(right.const) <= 8:
-        delta = right.const if op is ast.Add else -right.const
-        moved = frozenset((loop, k + delta) if loop == left.loop else (loop, k) for loop, k in left.symbols)
-        return Value(symbols=moved, labels=left.labels, text="-k" if delta < 0 else "")
+    if left.loop and op is ast.Sub and right.known and isinstance(right.const, int) and 0 < right.const <= 8:
+        moved = frozenset((loop, k - right.const) if loop == left.loop else (loop, k) for loop, k in left.symbols)
+        return Value(symbols=moved, labels=left.labels, text="-k")
     return None
 
 

@@ -22,6 +22,7 @@ from checks.program.values import (
     External,
     Flag,
     Function,
+    Looked,
     Mapping as MappingObject,
     ModuleRef,
     Parameters,
@@ -146,7 +147,8 @@ class Interpreter(Expressions):
             return Flow.NEXT
         old = self.eval(target, scope)
         self.line = node.lineno
-        if any(isinstance(r, (Cell, Parameters)) for r in old.refs):
+        read = any(isinstance(x, Looked) for x in old.labels)  # indexing by an array copies: the table stays as it is
+        if not read and any(isinstance(r, (Cell, Parameters)) for r in old.refs):
             result = self.mutate(old, "add_", [value])
             if not isinstance(node.op, (ast.Add, ast.Sub)):
                 result = Value(labels=self.keyed([old, value], node.op, result.labels | merge_labels([old, value])))
@@ -320,9 +322,14 @@ class Interpreter(Expressions):
         if not any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
             return
         for end in ends:
-            for name, value in end.items():
-                if before.get(name) is not value and self.is_score(value):
+            changed = {name: value for name, value in end.items() if before.get(name) is not value}
+            scores = frozenset(x.event for v in changed.values() for x in v.labels if isinstance(x, Scored))
+            for name, value in changed.items():
+                if self.is_score(value):
                     self.note_blend("select", [x.event for x in value.labels if isinstance(x, Scored)], detail=name)
+                elif scores:
+                    chosen = Flag("chosen-by-score", self.line, (self.file, name, scores))
+                    end[name] = Value(UNKNOWN, value.refs, value.labels | {chosen}, value.symbols, value.text)
 
     def join_variables(self, ends: list[dict[str, Value]]) -> dict[str, Value]:
         """Join the variables at the ends of several paths."""

@@ -102,7 +102,7 @@ class Library(Access):
             return blended
         symbols = merge_symbols(values)
         labels = merge_labels(values)
-        if not labels and self.while_loops:
+        if self.while_loops and not any(isinstance(x, (Data, Scored, Looked, Uses)) for x in labels):
             symbols = symbols | frozenset(self.while_loops)
         return Value(labels=labels, symbols=symbols)
 
@@ -146,6 +146,8 @@ class Library(Access):
             return NOTHING
         if tail.endswith("_") and args and not tail.startswith("_"):
             return self.mutate(args[0], tail, args[1:])
+        if tail in ("softmax", "log_softmax", "exp", "log", "sigmoid") and args:
+            return self.distribution(tail, args[0])
         if "cross_entropy" in tail or tail in ("nll_loss", "NLLLoss", "CrossEntropyLoss"):
             loss = self._loss(args, keywords)
             if loss is not None:
@@ -160,6 +162,20 @@ class Library(Access):
             instance.labels |= merge_labels(values) - data_of(merge_labels(values))
             return Value(refs=(instance,))
         return self.unknown_call(name, values)
+
+    def distribution(self, tail: str, value: Value) -> Value:
+        """softmax, exp, log: remember what is a probability and what its logarithm."""
+        labels = self.full_labels(value) if value.refs else value.labels
+        names = {x.name for x in labels if isinstance(x, Flag)}
+        name = ""
+        if tail in ("softmax", "sigmoid") or (tail == "exp" and "logprob" in names):
+            name = "prob"
+        elif tail == "log_softmax" or (tail == "log" and "prob" in names):
+            name = "logprob"
+        kept = {x for x in labels if not (isinstance(x, Flag) and x.name in ("prob", "logprob"))}
+        if name and not any(isinstance(x, Scored) for x in labels):
+            kept.add(Flag(name, self.line, self.file))
+        return Value(labels=frozenset(kept), symbols=value.symbols)
 
     def _identity(self, name: str, args: list[Value], values: list[Value]) -> Value:
         if not args:
@@ -202,6 +218,7 @@ class Library(Access):
     def external_instance(self, target: Instance, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Call an object of an external class, e.g. ``nn.Linear`` or ``nn.CrossEntropyLoss``."""
         values = [*args, *keywords.values()]
+        self.run_hooks(target, args, Value(labels=merge_labels(values)))
         if "Loss" in target.external:
             loss = self._loss(args, keywords)
             if loss is not None:
@@ -215,6 +232,16 @@ class Library(Access):
         if target.external.startswith("torch.nn."):
             labels = labels | {Uses(target.ident)}
         return Value(labels=labels, symbols=merge_symbols(values))
+
+    def run_hooks(self, target: Instance, args: list[Value], output: Value) -> None:
+        """Call the forward hooks of a module."""
+        hooks = target.attrs.get("__hooks__")
+        if hooks is None:
+            return
+        given = Value(refs=(Sequence(list(args), True, False),))
+        for hook in self.items(hooks)[0]:
+            if not any(isinstance(r, Function) and r.node in self.stack_nodes() for r in hook.refs):
+                self.call(hook, [Value(refs=(target,)), given, output], {}, None)
 
     # -- builtins with a meaning of their own ------------------------------------------------------------------------
 
@@ -448,8 +475,14 @@ class Library(Access):
 
     def _fn_save(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Write state to a file or buffer: what is read back depends on it."""
-        labels: Labels = frozenset().union(*(self.full_labels(a) for a in [*args, *keywords.values()]))
-        state = {x for x in labels if isinstance(x, Adapted)}
+        state: set[Adapted] = set()
+        for value in [*args, *keywords.values()]:
+            labels = self.full_labels(value)
+            state |= {x for x in labels if isinstance(x, Adapted)}
+            data = data_of(labels)
+            if data:
+                computed = any(isinstance(x, Uses) for x in labels)
+                state.add(self.adapt("calibration" if computed else "stored", data, (), (name,)))
         for arg in args[1:]:
             for ref in arg.refs:
                 ref.labels |= state
@@ -515,6 +548,7 @@ class Library(Access):
         if not args:
             return None
         items, _exact = self.items(args[0])
+        self.pseudo_expert(merge_labels(items), list(items))
         blended = self.blend(list(items))
         return blended or Value(labels=merge_labels([args[0], *items]), symbols=merge_symbols([args[0], *items]))
 

@@ -183,7 +183,7 @@ class Machine:
             self.trace.scores[known] = ScoreEvent(
                 known, self.steps, self.place(), targets, frozenset(state), kept, self.loop_symbols, base, frozenset(lookups)
             )
-        flags = {label for label in used if isinstance(label, Flag) and label.name not in ("artifact", "mask", "file")}
+        flags = {label for label in used if isinstance(label, Flag) and label.name not in ("artifact", "mask", "file", "prob", "logprob", "loaded", "mixed-key")}
         return Value(labels=frozenset({Scored(known), *flags}))
 
     def blend(self, values: list[Value], kind: str = "blend") -> Value | None:
@@ -206,7 +206,7 @@ class Machine:
         if isinstance(label, Looked):
             event = self.trace.lookups[label.event]
             return bool(event.state) or event.target_key
-        return isinstance(label, Flag) and label.name in ("entropy", "bytes-spread")
+        return False
 
     def note_blend(self, kind: str, scores: Iterable[int], other: Labels = NO_LABELS, detail: str = "") -> None:
         """Record a selection, minimum, scale or gate applied to scores."""

@@ -57,6 +57,8 @@ class Methods(Library):
             return Value(text="size")
         if name.endswith("_") and not name.startswith("_") and name != "requires_grad_":
             return self.mutate(owner, name, args)
+        if name in ("softmax", "log_softmax", "exp", "log", "sigmoid", "log2", "exp_", "log_"):
+            return self.distribution(name.rstrip("_2"), owner)
         if name in ("gather", "take_along_dim", "index_select", "take", "take_along_axis"):
             index = keywords.get("index") or (args[-1] if args else NOTHING)
             return self.select(owner, Value(labels=self.full_labels(index), symbols=index.symbols), None)
@@ -148,6 +150,12 @@ class Methods(Library):
             return NONE
         if name in ("eval", "train", "to", "cuda", "cpu", "float", "half", "bfloat16", "requires_grad_", "double", "compile"):
             return owner
+        if name in ("register_forward_hook", "register_forward_pre_hook") and args:
+            hooks = ref.attrs.setdefault("__hooks__", Value(refs=(Sequence([], True),)))
+            for sequence in hooks.refs:
+                if isinstance(sequence, Sequence) and len(sequence.items) < 4:
+                    sequence.items.append(args[0])
+            return NOTHING
         if name == "register_buffer" and len(args) > 1 and isinstance(args[0].const, str):
             self.set_attribute(owner, args[0].const, args[1])
             return NONE
@@ -299,8 +307,7 @@ class Methods(Library):
 
     def _optimizer_method(self, ref: Instance, name: str) -> Value | None:
         if name == "zero_grad":
-            if not self.maybe:
-                self.pending.clear()
+            self.pending.clear()
             return NONE
         if name == "step":
             self.optimizer_step(ref.attrs.get("__params__", NOTHING))
@@ -323,10 +330,11 @@ class Methods(Library):
                 scores |= losses
         if not data:
             return
-        label = self.adapt("gradient", data, scores, tuple(f"line {o.line}" for o in owners))
+        free = bool(owners) and all(isinstance(o, Cell) and not o.owned for o in owners)
+        kind = "free-gradient" if free else "gradient"
+        label = self.adapt(kind, data, scores, tuple(f"line {o.line}" for o in owners))
         for owner in owners:
-            owner.labels.add(label)
-        self.touch()
+            self.mark_state(owner, frozenset({label}))
 
     def _related(self, owners: list[Heap], modules: frozenset[int]) -> bool:
         for owner in owners:
@@ -370,7 +378,7 @@ class Methods(Library):
         labels = merge_labels(args)
         key = data_of(labels)
         for ref in owner.refs:
-            if isinstance(ref, Gradient):
+            if isinstance(ref, Gradient) or any(isinstance(x, Looked) for x in owner.labels):
                 continue
             target = ref.owner if isinstance(ref, Parameters) else ref
             kind = self._change_kind(target, ref, name, labels) if key else ""

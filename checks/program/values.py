@@ -132,13 +132,14 @@ class Heap:
 class Cell(Heap):
     """A tensor or array with a state of its own (parameters, tables, accumulators)."""
 
-    __slots__ = ("parameter", "table")
+    __slots__ = ("owned", "parameter", "table")
 
     def __init__(self, line: int = 0, labels: Iterable[Label] = (), parameter: bool = False) -> None:
         super().__init__(line)
         self.labels.update(labels)
         self.table = False
         self.parameter = parameter
+        self.owned = False
 
 
 class Sequence(Heap):

@@ -1,0 +1,139 @@
+"""From the files of a submission to its ``Program``: decode, parse, unpack, interpret. Runs inside the bounded child."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from checks.program import order, parse, source
+from checks.program.environment import environment as read_environment
+from checks.program.imports import imports as read_imports
+from checks.program.imports import local_files
+from checks.program.interpreter import Interpreter
+from checks.program.program import EnvConstant, Program, Script
+from checks.program.unpack import unpack
+from checks.submission.model import Run, Setting
+
+#: What torchrun sets on 8 GPUs, seen from rank 0: the rules are about such a run.
+LAUNCH = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "8", "MASTER_ADDR": "", "MASTER_PORT": ""}
+_NATIVE = (".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".rs")
+_MAX_SCRIPT = 4_000_000
+_MAX_MODULES = 24
+
+
+@dataclass(frozen=True)
+class Front:
+    """Scripts read and parsed, before anything is interpreted."""
+
+    scripts: Mapping[str, Script]
+    trees: Mapping[str, ast.Module]
+    headline: str | None
+    native: Mapping[str, str]
+    not_understood: tuple[str, ...] = ()
+
+
+def front(files: Mapping[str, bytes], headline: str | None) -> Front:
+    """Read the headline script and the files of the folder that it imports, compiles or executes."""
+    scripts: dict[str, Script] = {}
+    trees: dict[str, ast.Module] = {}
+    missing: list[str] = []
+    queue = [headline] if headline else []
+    native: dict[str, str] = {}
+    while queue and len(scripts) < _MAX_MODULES:
+        path = queue.pop(0)
+        if path in scripts or path not in files:
+            continue
+        if path.endswith(_NATIVE):
+            native[path] = files[path][:_MAX_SCRIPT].decode("utf-8", "replace")
+            continue
+        script, tree, modules = _read(path, files)
+        scripts[path] = script
+        if tree is not None:
+            trees[path] = tree
+        else:
+            missing.append(f"{path}: {script.error}")
+        for name, text in modules.items():
+            _add_module(name, text, path, scripts, trees)
+        queue.extend(script.local_files)
+    return Front(scripts, trees, headline, native, tuple(missing))
+
+
+def _read(path: str, files: Mapping[str, bytes]) -> tuple[Script, ast.Module | None, Mapping[str, str]]:
+    data = files[path]
+    if len(data) > _MAX_SCRIPT:
+        return Script(path, path, False, "", f"the file has {len(data):,} bytes, more than is analysed"), None, {}
+    try:
+        text = source.decode(data)
+        parsed = parse.parse(text)
+    except source.Undecodable as error:
+        return Script(path, path, False, "", str(error)), None, {}
+    except parse.Unparsable as error:
+        return Script(path, path, False, text, str(error)), None, {}
+    unpacked = unpack(text, parsed.tree, path, files)
+    tree, packed, display, error_text = parsed.tree, False, path, ""
+    modules: Mapping[str, str] = {}
+    settings: tuple[EnvConstant, ...] = ()
+    layers: tuple[str, ...] = ()
+    if unpacked is not None:
+        packed, modules, settings = unpacked.packed, unpacked.modules, unpacked.settings
+        layers = tuple(layer.how for layer in unpacked.layers)
+        if packed and not unpacked.source:
+            return Script(path, path, True, text, f"packed, could not be unpacked: {unpacked.reason}"), None, modules
+        if packed:
+            text, display = unpacked.source, f"{path}!unpacked"
+            try:
+                tree = (unpacked.parsed or parse.parse(text)).tree
+            except parse.Unparsable as error:
+                return Script(path, display, True, text, str(error)), None, modules
+    script = Script(
+        path, display, packed, text, error_text, (*settings, *read_environment(tree)), read_imports(tree),
+        tuple(local_files(tree, files)), layers,
+    )  # fmt: skip
+    return script, tree, modules
+
+
+def _add_module(name: str, text: str, path: str, scripts: dict[str, Script], trees: dict[str, ast.Module]) -> None:
+    folder = path.rsplit("/", 1)[0] + "/" if "/" in path else ""
+    target = f"{folder}{name.replace('.', '/')}.py"
+    if target in scripts:
+        return
+    try:
+        trees[target] = parse.parse(text).tree
+    except parse.Unparsable as error:
+        scripts[target] = Script(target, f"{path}!{name}", True, text, str(error))
+        return
+    scripts[target] = Script(target, f"{path}!{name}", True, text)
+
+
+def environment(files: Mapping[str, bytes], headline: str | None) -> tuple[EnvConstant, ...]:
+    """The environment constants of the headline script and its helpers."""
+    return tuple(c for s in front(files, headline).scripts.values() for c in s.environment)
+
+
+def analyse(front: Front, configuration: Mapping[str, Setting], runs: Sequence[Run] = ()) -> Program:
+    """Interpret the headline script under the effective configuration."""
+    if front.headline is None:
+        return Program(front.scripts, None, "no script was found in the folder", not_understood=front.not_understood)
+    tree = front.trees.get(front.headline)
+    if tree is None:
+        error = front.scripts[front.headline].error if front.headline in front.scripts else "the script is not in the folder"
+        return Program(front.scripts, front.headline, error, native=front.native, not_understood=front.not_understood)
+    settings = {name: setting.value for name, setting in configuration.items()}
+    machine = Interpreter({**settings, **LAUNCH}, front.trees)
+    machine.run(front.headline)
+    label = _final_label(runs)
+    reports = order.headline(machine.trace, label)
+    return Program(
+        front.scripts, front.headline, "", machine.trace, tuple(reports), front.native, front.not_understood
+    )
+
+
+def _final_label(runs: Sequence[Run]) -> str:
+    for run in sorted(runs, key=lambda r: not r.complete):
+        if run.complete and run.scores and run.val_bpb is not None:
+            matching = [s for s in run.scores if s.val_bpb == run.val_bpb]
+            if matching:
+                return re.sub(r"\d+$", "", matching[-1].label)
+    return ""

@@ -1,0 +1,63 @@
+"""ngram-target-only: a table's count ratio may not be blended into the probability of the true token alone."""
+
+from __future__ import annotations
+
+from checks.program.trace import BlendEvent, LookupEvent, ScoreEvent
+from checks.program.values import Looked
+from checks.rules.base import Case, Verdicts
+from checks.rules.evaluation import ordering
+from checks.verdict import Finding, Group
+
+CODE = "ngram-target-only"
+
+
+def check(case: Case) -> Finding:
+    """Look for scores of the headline that were mixed with a table read at the token being scored."""
+    say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
+    program = case.program
+    trace = program.trace
+    scores = {s.ident: s for s in ordering.headline_scores(program)}
+    if trace is not None:
+        rows = []
+        for blend in trace.blends:
+            if blend.kind not in ("blend", "minimum", "pseudo-expert") or not blend.scores & scores.keys():
+                continue
+            tables = target_lookups(case, blend, [scores[i] for i in blend.scores if i in scores])
+            if not tables:
+                continue
+            rows.append(program.evidence(blend.place, "blends the table's value into the score of the true token", "score"))
+            rows += [program.evidence(t.place, "reads the table at a key that holds the true token", "source") for t in tables[:3]]
+            rows += [program.at(*call, "calls the mixing") for call in blend.place.calls[1:][-2:]]
+        if rows:
+            rows += [ordering.report_row(program, r) for r in program.reports]
+            return say.fail(
+                "A probability read from a table for the true token alone is blended into its score; the blend was never "
+                "normalised over the vocabulary.",
+                ordering.unique(rows),
+                "Gather the table's counts for every token of the vocabulary, normalise them, mix the two whole "
+                "distributions, and only then read off the true token.",
+            )
+    unknown = ordering.undecidable(case, say) or ordering.exhausted(case, say)
+    if unknown is not None:
+        return unknown
+    return say.passed(
+        "No score of the headline is mixed with a table that was read for the true token alone.",
+        [ordering.report_row(program, r) for r in program.reports],
+    )
+
+
+def target_lookups(case: Case, blend: BlendEvent, scores: list[ScoreEvent]) -> list[LookupEvent]:
+    """The lookups of a blend whose key holds the token that is being scored."""
+    trace = case.program.trace
+    if trace is None:
+        return []
+    looked = [trace.lookups[x.event] for x in blend.other if isinstance(x, Looked)]
+    open_targets = {d.symbols for s in scores for d in s.targets if d.role == ""}
+    found = []
+    for lookup in looked:
+        keyed = lookup.target_key or any(
+            d.source == "val" and (d.role == "y" or (d.role == "" and d.symbols in open_targets)) for d in lookup.key
+        )
+        if keyed and (lookup.state or lookup.target_key):
+            found.append(lookup)
+    return found

@@ -1,0 +1,132 @@
+"""What the rules on order share: when they can decide, and how they show an order that they found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from checks.program.order import Breach, breaches
+from checks.program.program import Program
+from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
+from checks.rules.base import Case, Verdicts
+from checks.verdict import Evidence, Finding
+
+
+def undecidable(case: Case, say: Verdicts) -> Finding | None:
+    """The finding of a rule that needs the program where the program could not be analysed; None when it was."""
+    program = case.program
+    if program.trace is not None and (program.reports or not case.program.trace or program.trace.reports):
+        return None
+    script = program.headline or case.submission.script or ""
+    where = [Evidence(_shown(program, script), 0, 0, "", program.failure or "no report of a score was found")]
+    if program.trace is None:
+        if not script:
+            return say.not_applicable("There is no script to check.")
+        return say.unknown(
+            f"The code could not be analysed: {program.failure}.", where, "A script that a parser can read."
+        )
+    if not program.trace.scores and not program.trace.exhausted:
+        return say.unknown(
+            "No statement was found that scores validation tokens and prints a val_bpb.",
+            where,
+            "An evaluation that can be followed from the validation tokens to the printed val_bpb.",
+        )
+    if program.trace.exhausted:
+        return say.unknown(f"The code was not followed to its end: {program.trace.exhausted}.", where, "Simpler code.")
+    return None
+
+
+def exhausted(case: Case, say: Verdicts) -> Finding | None:
+    """``unknown`` where the analysis stopped before the end, for rules that found nothing up to there."""
+    trace = case.program.trace
+    if trace is None or not trace.exhausted or case.program.reports:
+        return None
+    script = case.program.headline or ""
+    where = [Evidence(_shown(case.program, script), 0, 0, "", trace.exhausted)]
+    return say.unknown(f"The code was not followed to its end: {trace.exhausted}.", where, "Simpler code.")
+
+
+def _shown(program: Program, script: str) -> str:
+    found = program.scripts.get(script)
+    return found.display if found is not None else script
+
+
+def found(program: Program) -> list[Breach]:
+    """The breaches of order in the headline, each pair of lines once, first scores first."""
+    trace = program.trace
+    if trace is None:
+        return []
+    seen: set[tuple[object, ...]] = set()
+    result = []
+    for breach in breaches(trace, program.reports):
+        key = (breach.adapt.place.file, breach.adapt.place.line, _outer(breach.score), breach.rescored is None)
+        if key not in seen:
+            seen.add(key)
+            result.append(breach)
+    return result
+
+
+def _outer(score: ScoreEvent) -> tuple[str, int]:
+    return score.place.calls[-1] if score.place.calls else (score.place.file, score.place.line)
+
+
+def evidence_of(program: Program, breach: Breach, adapt_what: str, score_what: str) -> list[Evidence]:
+    """The order that was found: adapt, the call that leads there, score, report."""
+    trace = program.trace
+    rows = [program.evidence(breach.adapt.place, adapt_what, "adapt")]
+    rows += _calls(program, breach.adapt.place, "calls the adaptation")
+    rows += score_rows(program, breach.score, score_what)
+    if trace is not None:
+        rows.append(program.evidence(breach.report.place, f"reports {breach.report.template.strip()[:60]}", "report"))
+    return unique(rows)
+
+
+def score_rows(program: Program, score: ScoreEvent, what: str) -> list[Evidence]:
+    """The statement that computes a score and the calls that lead to it, innermost first."""
+    rows = []
+    if score.place.calls and "." in score.place.function:
+        file, line = score.place.calls[-1]
+        rows.append(program.at(file, line, what, "score"))
+    rows.append(program.evidence(score.place, "loss on the tokens" if rows else what, "score"))
+    return rows + _calls(program, score.place, "calls the evaluation", skip=1)
+
+
+def report_row(program: Program, report: ReportEvent) -> Evidence:
+    """The statement that reports the headline."""
+    return program.evidence(report.place, f"reports {report.template.strip()[:60]}", "report")
+
+
+def _calls(program: Program, place: Place, what: str, skip: int = 0) -> list[Evidence]:
+    calls = place.calls[: len(place.calls) - skip] if skip else place.calls
+    inner = [c for c in calls[1:] if c[0] in program.scripts][-3:]
+    return [program.at(file, line, what, "") for file, line in reversed(inner)]
+
+
+def unique(rows: Iterable[Evidence]) -> list[Evidence]:
+    """Evidence with each line once, at most ten entries."""
+    seen: set[tuple[str, int]] = set()
+    result = []
+    for row in rows:
+        if (row.file, row.line) not in seen:
+            seen.add((row.file, row.line))
+            result.append(row)
+    return result[:10]
+
+
+def headline_scores(program: Program) -> list[ScoreEvent]:
+    """Score events that reach the headline, with those that they re-weight."""
+    trace = program.trace
+    if trace is None:
+        return []
+    wanted: set[int] = set()
+    stack = [i for r in program.reports for i in r.scores]
+    while stack:
+        ident = stack.pop()
+        if ident not in wanted:
+            wanted.add(ident)
+            stack.extend(trace.scores[ident].base)
+    return [trace.scores[i] for i in sorted(wanted)]
+
+
+def val_adaptations(trace: Trace) -> list[AdaptEvent]:
+    """Adaptations on validation tokens, in the order in which they happen."""
+    return [a for a in trace.adapts.values() if any(d.source == "val" for d in a.data)]

@@ -1,0 +1,47 @@
+"""ttt-adapt-before-score: a token is scored before anything is trained on it."""
+
+from __future__ import annotations
+
+from checks.rules.base import Case, Verdicts
+from checks.rules.evaluation import ordering
+from checks.verdict import Evidence, Finding, Group
+
+CODE = "ttt-adapt-before-score"
+
+
+def check(case: Case) -> Finding:
+    """Check that no score of the headline depends on an adaptation that used the same tokens."""
+    say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
+    program = case.program
+    breaches = [b for b in ordering.found(program) if b.rescored is None and b.adapt.kind != "table"]
+    if breaches:
+        first = breaches[0]
+        rows: list[Evidence] = []
+        for breach in breaches[:4]:
+            rows += ordering.evidence_of(program, breach, "trains on validation tokens", "scores the same tokens afterwards")
+        lines = sorted({b.adapt.place.line for b in breaches})
+        return say.fail(
+            f"{first.adapt.place.function} adapts to validation tokens (line {', '.join(map(str, lines[:4]))}) before the "
+            "same tokens are scored into the reported val_bpb.",
+            ordering.unique(rows),
+            "Score every token under the state from before any update that uses it: score a chunk, then train on it.",
+        )
+    unknown = ordering.undecidable(case, say) or ordering.exhausted(case, say)
+    if unknown is not None:
+        return unknown
+    trace = program.trace
+    adaptations = ordering.val_adaptations(trace) if trace is not None else []
+    used = {i for s in ordering.headline_scores(program) for i in s.state}
+    counted = [a for a in adaptations if a.ident in used and a.kind != "table"]
+    if not counted:
+        return say.passed(
+            "No reported score depends on a state that validation tokens changed.",
+            [ordering.report_row(program, r) for r in program.reports],
+        )
+    scores = [s for s in ordering.headline_scores(program) if s.state & {a.ident for a in counted}]
+    rows = []
+    for score in scores[:1]:
+        rows += ordering.score_rows(program, score, "scores a chunk first")
+    rows += [program.evidence(a.place, "then trains on the chunk that was scored", "adapt") for a in counted[:3]]
+    rows += [ordering.report_row(program, r) for r in program.reports]
+    return say.passed("Every chunk is scored before the model is trained on it.", ordering.unique(rows))
