@@ -8,29 +8,28 @@ all.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.data import DataError
+from harness.data.shards import shard_tokens
 from harness.sandbox import Bind, Blame, RunnerError
 
 DATASETS = "/data/datasets"
 TOKENIZERS = "/data/tokenizers"
 _COPY_LIMIT = 1 << 30
-_HEADER_INTS = 256
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of the data. ``tokens`` is None for a file that is no shard."""
+    """One shard: bytes and tokens."""
 
     name: str
     size: int
-    tokens: int | None
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -54,26 +53,19 @@ class DataView:
         return found
 
 
-def read_shard(path: Path, magic: int) -> Shard:
-    """Read a shard's header (256 little-endian int32) and compare it with the file's size.
+def read_shard(path: Path) -> Shard:
+    """Read a shard's header and compare it with the file's size.
 
     Raises:
         RunnerError: the file is no shard, or is cut short (blame: data).
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(4 * _HEADER_INTS)
-    if len(head) < 4 * _HEADER_INTS:
-        raise RunnerError(Blame.DATA, f"{path} is shorter than a shard's header")
-    found, version, tokens = struct.unpack_from("<3i", head)
-    if found != magic or version != 1:
-        raise RunnerError(Blame.DATA, f"{path} is no FineWeb shard (magic {found}, version {version})")
-    if size != 4 * _HEADER_INTS + 2 * tokens:
-        raise RunnerError(Blame.DATA, f"{path} is cut short: {size} bytes for {tokens} tokens; download it again")
-    return Shard(path.name, size, tokens)
+    try:
+        return Shard(path.name, path.stat().st_size, shard_tokens(path))
+    except DataError as error:
+        raise RunnerError(Blame.DATA, f"{error}; prepare the data again with 'pgolf data'") from error
 
 
-def prepare_view(root: Path, dataset: str, tokenizer: str | None, state: Path, magic: int) -> DataView:
+def prepare_view(root: Path, dataset: str, tokenizer: str | None, state: Path) -> DataView:
     """Build the view of ``root/datasets/<dataset>`` and ``root/tokenizers/<tokenizer>`` below ``state``.
 
     Raises:
@@ -86,7 +78,7 @@ def prepare_view(root: Path, dataset: str, tokenizer: str | None, state: Path, m
     validation = sorted(source.glob("fineweb_val_*.bin"))
     if not train or not validation:
         raise RunnerError(Blame.DATA, f"{source} lacks fineweb_train_*.bin or fineweb_val_*.bin: run 'pgolf data'")
-    shards = {path.name: read_shard(path, magic) for path in (*train, *validation)}
+    shards = {path.name: read_shard(path) for path in (*train, *validation)}
     extra = [p for p in sorted(source.iterdir()) if p.is_file() and p.name not in shards]
     view = state / "view" / dataset
     linked = all([_link(path, view / path.name) for path in (*train, *validation, *extra)])
@@ -111,15 +103,6 @@ def prepare_view(root: Path, dataset: str, tokenizer: str | None, state: Path, m
         watched=shown,
         exclusive=linked,
     )
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(1 << 20):
-            digest.update(data)
-    return digest.hexdigest()
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -15,12 +15,19 @@ from checks.submission.model import Submission
 from harness.reproduce.caps import Caps, rehearsal_caps, rule_caps
 from harness.sandbox import Blame, RunnerError
 
-EVAL_ARTIFACT = "EVAL_ARTIFACT"
-"""A script that reads this variable evaluates the artifact at that path and does not train."""
+REPLAY_MODES: Mapping[str, Mapping[str, str]] = {
+    "RUN_STAGES": {"RUN_STAGES": "eval"},
+    "EVAL_ARTIFACT": {"EVAL_ARTIFACT": "{artifact}"},
+}
+"""How a script can be asked to evaluate an artifact and not to train: the variable that it must read -> what is set.
+
+The artifact stands read-only where training left it, relative to the working folder; ``{artifact}`` is its absolute
+path.
+"""
 
 SCRIPT_FOLDER = "/submission"
 _OURS = re.compile(
-    r"SEED|DATA_PATH|DATA_DIR|TOKENIZER_PATH|RUN_ID|EVAL_ARTIFACT|(?:LOCAL_|GROUP_|NODE_)?RANK|(?:LOCAL_)?WORLD_SIZE"
+    r"SEED|DATA_PATH|DATA_DIR|TOKENIZER_PATH|RUN_ID|RUN_STAGES|EVAL_ARTIFACT|(?:LOCAL_|GROUP_|NODE_)?RANK|(?:LOCAL_)?WORLD_SIZE"
     r"|MASTER_\w+|PATH|HOME|TMPDIR|USER|LD_\w+|PYTHON\w*|TORCHINDUCTOR_CACHE_DIR|TRITON_CACHE_DIR|CUDA_VISIBLE_DEVICES"
     r"|NCCL_SOCKET_IFNAME"
 )
@@ -45,7 +52,7 @@ class Plan:
     gpus: int
     nproc: int
     rehearsal: bool
-    replay: bool
+    replay: Mapping[str, str]
     dataset: str
     tokenizer: str | None
     caps: Caps
@@ -148,11 +155,12 @@ def make_plan(
         if "MAX_WALLCLOCK_SECONDS" in text:
             wallclock = _number(submission, environment, "MAX_WALLCLOCK_SECONDS", caps.train * gpus / world)
             environment["MAX_WALLCLOCK_SECONDS"] = f"{wallclock * world / gpus:g}"
-    replay = EVAL_ARTIFACT in text
+    mode = next((name for name in REPLAY_MODES if f'"{name}"' in text or f"'{name}'" in text), None)
+    replay = REPLAY_MODES[mode] if mode else {}
     if not replay:
         notes.append(
-            f"the script does not read {EVAL_ARTIFACT}, so it cannot be evaluated from the artifact alone: that the "
-            "score is the artifact's can then be refuted, not proven"
+            f"the script reads none of {', '.join(REPLAY_MODES)}, so it cannot be evaluated from the artifact alone: "
+            "that the score is the artifact's can then be refuted, not proven"
         )
     data = submission.configuration.get("DATA_PATH")
     tokenizer = submission.configuration.get("TOKENIZER_PATH")
@@ -214,7 +222,7 @@ def _number(submission: Submission, environment: Mapping[str, str], name: str, d
         return default
 
 
-def _expected(submission: Submission, caps: Caps, replay: bool, rehearsal: bool) -> float:
+def _expected(submission: Submission, caps: Caps, replay: Mapping[str, str], rehearsal: bool) -> float:
     """Estimate a seed's wall time: measured evaluation times of the submission's logs, else the cap."""
     if rehearsal:
         return 40.0 * (2 if replay else 1)

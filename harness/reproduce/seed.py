@@ -6,6 +6,7 @@ Used by every launcher on the machine that runs.
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import shutil
 from dataclasses import dataclass
@@ -15,14 +16,17 @@ from checks.submission.logs import read_log
 from checks.submission.model import Run
 from harness.reproduce import artifact as artifacts
 from harness.reproduce import record as records
+from harness.reproduce.caps import rehearsal_caps
 from harness.reproduce.clocks import read_clocks
-from harness.reproduce.data import DataView, file_digest
+from harness.reproduce.data import DataView
+from harness.reproduce.digest import sha256
 from harness.reproduce.observer import Progress, RunObserver
-from harness.reproduce.plan import EVAL_ARTIFACT, SCRIPT_FOLDER, Plan
+from harness.reproduce.plan import SCRIPT_FOLDER, Plan
+from harness.reproduce.progress import Quiet
 from harness.reproduce.record import End, Printed, Replay, SeedRecord
-from harness.sandbox import Bind, Blame, Confinement, Ending, Limits, Provider, RunnerError, Stop, supervise
+from harness.reproduce.timeline import DATA
+from harness.sandbox import WORKSPACE, Bind, Blame, Confinement, Ending, Limits, Provider, RunnerError, Stop, supervise
 
-_ARTIFACT_FOLDER = "/artifact"
 _LOG_LIMIT = 64 << 20
 _LAST_LINES = 12
 
@@ -87,15 +91,16 @@ def _phase(
     binds = (Bind(shop.code, SCRIPT_FOLDER), *data)
     with (shop.folder / log).open("wb") as sink:
         what = confinement(plan, seed, binds, shop.view, more)
-        return supervise(shop.provider, what, sink, observer, {"data": shop.view.watched, "code": shop.code})
+        return supervise(shop.provider, what, sink, observer, {DATA: shop.view.watched, "code": shop.code})
 
 
 def _replay(plan: Plan, seed: int, shop: Workshop, found: artifacts.Artifact, progress: Progress) -> Replay:
     name = Path(found.path).name
-    inside = f"{_ARTIFACT_FOLDER}/{name}"
+    inside = f"{WORKSPACE}/{found.path}"
+    variables = {key: value.format(artifact=inside) for key, value in plan.replay.items()}
     binds = (*shop.view.evaluation_binds, Bind(shop.folder / "artifact" / name, inside))
     observer = RunObserver(seed, plan.caps, progress, shop.folder / "replay", replay=True)
-    ending = _phase(plan, seed, shop, observer, "replay.log", binds, {EVAL_ARTIFACT: inside})
+    ending = _phase(plan, seed, shop, observer, "replay.log", binds, variables)
     if ending.stopped is Stop.INTERRUPTED:
         raise KeyboardInterrupt
     run = _last_run(shop, "replay.log")
@@ -112,13 +117,13 @@ def _record(
     train = {shard.name for shard in shop.view.train}
     reads = {
         name: (history.first_read or 0.0, history.last_read or 0.0)
-        for name, history in timeline.reads("data", train).items()
+        for name, history in timeline.reads(DATA, train).items()
     }
     written = found.written if found else None
     before = [last for _, last in reads.values() if written is None or last <= written]
     code_read = timeline.reads("code")
     hidden = artifacts.hidden_reads(timeline, found.path, found.written) if found else {}
-    changed = tuple(name for name, digest in plan.files.items() if file_digest(shop.code / name) != digest)
+    changed = tuple(name for name, digest in plan.files.items() if sha256(shop.code / name) != digest)
     blame, problem = _failure(ending, seen)
     run = _last_run(shop, "output.log")
     return SeedRecord(
@@ -201,17 +206,19 @@ def _tail(path: Path) -> tuple[str, ...]:
 
 
 def require_isolation(provider: Provider) -> None:
-    """Start and end an empty program to see whether the machine lets the provider work.
+    """Run an empty program with the interpreter that will train, to see whether the machine lets the provider work.
 
     Raises:
-        RunnerError: it does not; the message says what to do.
+        RunnerError: it does not (blame: sandbox); the message says what to do.
     """
-    limits = Limits(wall_seconds=10, memory_bytes=1 << 28, disk_bytes=1 << 20)
+    limits = Limits(wall_seconds=60, memory_bytes=1 << 30, disk_bytes=1 << 20)
+    script = "command -v torchrun >/dev/null || { echo no torchrun here; exit 1; }; exec python -c 'print(42)'"
+    seen, said = RunObserver(0, rehearsal_caps(), Quiet(), Path("/nonexistent"), replay=True), io.BytesIO()
     try:
-        confined = provider.start(Confinement(("true",), limits))
+        ending = supervise(provider, Confinement(("sh", "-c", script), limits), said, seen)
     except RunnerError as error:
-        raise RunnerError(
-            error.blame, f"{error}. Without isolation nothing is run, unless the code is your own: --own-code"
-        ) from error
-    confined.kill()
-    confined.close()
+        message = f"{error}. Without isolation nothing is run, unless the code is your own: --own-code"
+        raise RunnerError(error.blame, message) from error
+    text = said.getvalue().decode("utf-8", "replace").strip()
+    if ending.status != 0 or text != "42":
+        raise RunnerError(Blame.SANDBOX, f"Python does not run in the sandbox (status {ending.status}): {text[-300:]}")

@@ -14,6 +14,9 @@ from typing import Any
 from checks.submission.log_lines import STOP, VAL_BPB, StepLine, clean, number, step_line
 from harness.sandbox import Action, FileEvent
 
+DATA = "data"
+"""The tree of the shards. There an opened file counts as read: a mapping is opened once and read without a trace."""
+
 _FINAL = re.compile(r"\bfinal|_exact\b|roundtrip", re.IGNORECASE)
 _MAX_STEPS = 100_000
 _MAX_PATHS = 5_000
@@ -100,7 +103,7 @@ class Timeline:
             history = self.files[key] = FileHistory(at)
         if event.action is Action.WRITTEN:
             history.written, history.read_after_write, history.deleted = at, False, False
-        elif event.action is Action.READ:
+        elif event.action is Action.READ or (event.action is Action.OPENED and event.tree == DATA):
             history.first_read = at if history.first_read is None else history.first_read
             history.last_read = at
             history.read_after_write = history.written is not None

@@ -20,6 +20,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,7 +147,8 @@ def arguments(confinement: Confinement, files: dict[str, int], info: int, gate: 
         argv += ["--unshare-user", "--disable-userns", "--uid", str(environment.USER_ID)]
         argv += ["--gid", str(environment.USER_ID)]
     argv += ["--cap-drop", "ALL"]
-    argv += ["--perms", "0755", "--dir", "/etc"]
+    for folder in _parents((*map(str, paths), *files, *(bind.target for bind in confinement.read_only))):
+        argv += ["--perms", "0755", "--dir", folder]  # bwrap itself would close them to others
     for path in paths:
         argv += ["--ro-bind", str(path), str(path)]
     for link, target in links.items():
@@ -161,6 +163,8 @@ def arguments(confinement: Confinement, files: dict[str, int], info: int, gate: 
     argv += ["--perms", "1777", "--size", str(max(limits.memory_bytes // _SHM_SHARE, 1)), "--tmpfs", "/dev/shm"]
     argv += ["--perms", "0777", "--size", str(limits.disk_bytes), "--tmpfs", WORKSPACE]
     argv += ["--perms", "0777", "--dir", f"{WORKSPACE}/tmp", "--symlink", f"{WORKSPACE}/tmp", "/tmp"]
+    for folder in _parents_in_workspace(bind.target for bind in confinement.read_only):
+        argv += ["--perms", "0777", "--dir", folder]
     for bind in confinement.read_only:
         argv += ["--ro-bind", str(bind.source), bind.target]
     for name, target in confinement.links.items():
@@ -196,6 +200,17 @@ def limit_words(limits: Limits) -> list[str]:
             bound = value if ours == resource.RLIM_INFINITY else min(value, ours)
             words.append(f"--{name}={bound}:{bound}")
     return [*words, "--"]
+
+
+def _parents(targets: Iterable[str]) -> list[str]:
+    """Return every folder above the targets, outermost first; those of the workspace are made with it."""
+    found = {str(parent) for target in targets for parent in Path(target).parents}
+    return sorted(folder for folder in found if folder != "/" and not folder.startswith((WORKSPACE, "/usr/", "/dev")))
+
+
+def _parents_in_workspace(targets: Iterable[str]) -> list[str]:
+    found = {str(parent) for target in targets for parent in Path(target).parents}
+    return sorted(folder for folder in found if folder.startswith(f"{WORKSPACE}/"))
 
 
 def _memory_file(text: str) -> int:

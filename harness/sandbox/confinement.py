@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.errors import HarnessError
+
 WORKSPACE = "/workspace"
 """Where the private writable folder stands inside; the only place that can be written."""
 
@@ -25,12 +27,13 @@ class Blame(str, enum.Enum):
     HARNESS = "harness"
 
 
-class RunnerError(Exception):
+class RunnerError(HarnessError):
     """A run could not be made. The message says what happened and what to do; ``blame`` says whose fault it was."""
 
     def __init__(self, blame: Blame, message: str) -> None:
         super().__init__(message)
         self.blame = blame
+        self.fault = blame.value
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,168 @@
+"""``pgolf reproduce``: run a submission as the rules say, and hand back evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.errors import UsageFault
+
+if TYPE_CHECKING:
+    from checks.verdict import Verdict
+    from harness.reproduce.launchers import Launcher
+    from harness.reproduce.run import Request
+
+
+def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
+    try:
+        seeds = tuple(dict.fromkeys(int(word) for word in value.split(",")))
+    except ValueError:
+        raise click.BadParameter("give whole numbers with commas between them: 1337,42,2024") from None
+    if not all(0 <= seed < 1 << 32 for seed in seeds):
+        raise click.BadParameter("a seed lies between 0 and 4294967295")
+    return seeds
+
+
+def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    pairs = dict(word.partition("=")[::2] for word in value)
+    if not all("=" in word and name for word, name in zip(value, pairs, strict=False)):
+        raise click.BadParameter("give NAME=VALUE")
+    return pairs
+
+
+@click.command("reproduce")
+@click.argument("path", metavar="[TARGET]", required=False, type=click.Path(path_type=Path))
+@click.option("--git-dir", type=click.Path(path_type=Path), help="Read the submission from this repository's objects.")
+@click.option("--ref", help="With --git-dir: the head, e.g. refs/pull/1002/head.")
+@click.option("--base", help="What the branch is compared with.")
+@click.option("--seeds", default="1337,42,2024", show_default=True, callback=_seeds, help="Seeds to run.")
+@click.option("--gpus", default=8, show_default=True, help="GPUs; fewer keep the mathematics, not the clocks.")
+@click.option("--launcher", type=click.Choice(["local", "slurm", "skypilot"]), default="local", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default="reproduction", show_default=True)
+@click.option(
+    "--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Root of datasets/ and tokenizers/."
+)
+@click.option("--record", type=float, help="The record to beat, in bits per byte; default: the rulebook's.")
+@click.option("--env", "overrides", multiple=True, callback=_pairs, help="NAME=VALUE in place of the configuration.")
+@click.option("--container", metavar="IMAGE", help="Isolate by Docker or Podman with this existing image.")
+@click.option("--own-code", is_flag=True, help="Run without isolation; only for code that is your own.")
+@click.option("--progress", type=click.Choice(["auto", "live", "log", "quiet"]), default="auto", show_default=True)
+@click.option("--dry-run", is_flag=True, help="Print the plan and its cost, run nothing.")
+@click.option("--rehearse", is_flag=True, help="The whole way at toy scale on the CPU with the bundled sample.")
+@click.option(
+    "--verify", "bundle", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Check a bundle."
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    path: Path | None,
+    git_dir: Path | None,
+    ref: str | None,
+    base: str | None,
+    seeds: tuple[int, ...],
+    gpus: int,
+    launcher: str,
+    output: Path,
+    data: Path | None,
+    record: float | None,
+    overrides: dict[str, str],
+    container: str | None,
+    own_code: bool,
+    progress: str,
+    dry_run: bool,
+    rehearse: bool,
+    bundle: Path | None,
+) -> int:
+    """Run TARGET as the rules say, isolated and by our own clock; write a verdict and an evidence bundle.
+
+    \b
+    pgolf reproduce records/track_10min_16mb/X --seeds 1337,42,2024 --data ./data
+    pgolf reproduce records/track_10min_16mb/X --rehearse
+    pgolf reproduce --verify reproduction
+    """
+    if bundle is not None:
+        return _verify(bundle)
+    if container and own_code:
+        raise UsageFault("--container isolates, --own-code does not: give one of them")
+    if data is None and not rehearse:
+        raise UsageFault(
+            "--data ROOT is missing: the folder that holds datasets/ and tokenizers/ ('pgolf data' prepares it)"
+        )
+    from harness.reproduce.run import Request
+    from harness.target import Target, read_target
+
+    found = read_target(Target(path=path, base=base, git_dir=git_dir, ref=ref)).submissions
+    if len(found) != 1:
+        raise UsageFault(f"{len(found)} record folders found: reproduce takes one at a time")
+    provider = "container" if container else "none" if own_code else "bubblewrap"
+    request = Request(
+        found[0], output.resolve(), seeds, gpus, rehearse, provider, container, launcher, data, record, overrides
+    )
+    return _reproduce(request, progress, dry_run)
+
+
+def _reproduce(request: Request, progress: str, dry_run: bool) -> int:
+    from harness.reproduce import progress as shows
+    from harness.reproduce.plan import render_plan
+    from harness.reproduce.run import prepare, reproduce
+    from harness.reproduce.summary import render_summary
+    from reports import terminal
+
+    prepared = prepare(request)
+    quiet = progress == "quiet"
+    if not quiet or dry_run:
+        click.echo(render_plan(prepared.plan))
+        for word, lines in (("cannot", prepared.impossible), ("weaker", prepared.weaker)):
+            for line in lines:
+                click.echo(f"{word:12}{line}")
+    if dry_run:
+        return 0
+    result = reproduce(
+        prepared, _launcher(request.launcher), shows.chosen(progress), lambda text: click.echo(text, err=True)
+    )
+    if not quiet:
+        click.echo(terminal.render(result.verdict))
+        click.echo(render_summary(result.records))
+    click.echo(f"bundle {request.output}: statement sha256:{result.digest}")
+    return _status(result.verdict)
+
+
+def _launcher(name: str) -> Launcher:
+    if name == "slurm":
+        from harness.reproduce.launchers.slurm import Slurm
+
+        return Slurm()
+    if name == "skypilot":
+        from harness.reproduce.launchers.skypilot import SkyPilot
+
+        return SkyPilot()
+    from harness.reproduce.launchers.local import Local
+
+    return Local()
+
+
+def _status(verdict: Verdict) -> int:
+    """Return the contract's exit status: 1 blocking, 3 undetermined, else 0."""
+    from checks.verdict import Outcome
+
+    findings = verdict.submissions[0].findings
+    if any(finding.blocking for finding in findings):
+        return 1
+    return 3 if verdict.verdict is Outcome.UNDETERMINED else 0
+
+
+def _verify(bundle: Path) -> int:
+    from harness.reproduce.verify import verify
+
+    try:
+        wrong, digest = verify(bundle)
+    except ValueError as error:
+        raise UsageFault(f"{bundle}: {error}") from error
+    for line in wrong:
+        click.echo(f"WRONG {line}")
+    click.echo(f"statement sha256:{digest}")
+    if not wrong:
+        click.echo("every byte checks, and the verdict follows from the records")
+    return 1 if wrong else 0

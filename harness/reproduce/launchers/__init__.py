@@ -1,0 +1,27 @@
+"""Ways to get seeds run: on this machine, by Slurm, or in a cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from harness.reproduce.observer import Progress
+from harness.reproduce.plan import Plan
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where things are for every machine that runs seeds: output and data must be visible there under the same path."""
+
+    output: Path
+    data: Path
+    provider: str
+    container_image: str | None = None
+
+
+class Launcher(Protocol):
+    """Gets seeds run. After ``run`` each seed's folder holds its record, or an error was raised."""
+
+    def run(self, plan: Plan, seeds: tuple[int, ...], site: Site, progress: Progress) -> None:
+        """Run the seeds."""

@@ -1,0 +1,183 @@
+"""The whole way: read, plan, check the machine, run what is missing, judge, and write the bundle."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from checks import rulebook
+from checks.rulebook import Rulebook
+from checks.submission.model import Submission
+from checks.verdict import Verdict
+from harness.data import BUNDLED_SAMPLE
+from harness.reproduce import rehearsal
+from harness.reproduce.bundle import PRIVATE, read_json, write_bundle
+from harness.reproduce.digest import sha256
+from harness.reproduce.judging.facts import Reproduction
+from harness.reproduce.judging.verdict import judge
+from harness.reproduce.launchers import Launcher, Site
+from harness.reproduce.machine import Machine, read_machine, shortcomings
+from harness.reproduce.observer import Progress
+from harness.reproduce.plan import Plan, make_plan, plan_from_json
+from harness.reproduce.record import SeedRecord, read_record, write_json
+from harness.reproduce.subject import read_subject, script_bytes, stage
+from harness.sandbox import Blame, RunnerError
+from harness.sandbox.processes import available_bytes
+from harness.version import version
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for.
+
+    ``data`` is a root in the challenge's layout; None with a rehearsal: the bundled sample.
+    """
+
+    submission: Submission
+    output: Path
+    seeds: tuple[int, ...]
+    gpus: int
+    rehearsal: bool
+    provider: str
+    container_image: str | None
+    launcher: str
+    data: Path | None
+    record_bpb: float | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out: verdict, records and the digest of the bundle's Statement."""
+
+    verdict: Verdict
+    records: tuple[SeedRecord, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan that can be carried out, and the facts it rests on."""
+
+    request: Request
+    plan: Plan
+    subject: Submission
+    rules: Rulebook
+    machine: Machine
+    impossible: tuple[str, ...]
+    weaker: tuple[str, ...]
+    site: Site
+
+
+def prepare(request: Request) -> Prepared:
+    """Plan and check the machine; stages the submission's files below the output folder.
+
+    Raises:
+        RunnerError: the submission has no script, the options do not fit, or the output holds another plan's seeds.
+    """
+    rules = rulebook.load()
+    output = request.output
+    output.mkdir(parents=True, exist_ok=True)
+    subject = read_subject(request.submission, overrides=request.overrides)
+    sources = script_bytes(subject)
+    overrides = dict(request.overrides)
+    if request.rehearsal:
+        text = next(iter(sources.values()), b"").decode("utf-8", "replace")
+        overrides = rehearsal.toy_settings(text) | overrides
+    plan = make_plan(
+        subject,
+        sources,
+        stage(subject, output / "submission"),
+        rules,
+        seeds=request.seeds,
+        gpus=request.gpus,
+        rehearsal=request.rehearsal,
+        provider=request.provider,
+        launcher=request.launcher,
+        memory_bytes=rehearsal.MEMORY_BYTES if request.rehearsal else available_bytes() * 9 // 10,
+        overrides=overrides,
+    )
+    plan = _same_memory(output, plan)
+    machine = read_machine(output)
+    impossible, weaker = shortcomings(machine, plan, rules) if request.launcher == "local" else ([], [])
+    data = request.data or BUNDLED_SAMPLE.root
+    site = Site(output, data.resolve(), request.provider, request.container_image)
+    return Prepared(request, plan, subject, rules, machine, tuple(impossible), tuple(weaker), site)
+
+
+def reproduce(prepared: Prepared, launcher: Launcher, progress: Progress, say: Callable[[str], None]) -> Result:
+    """Run the seeds that are missing, judge all, and write the bundle.
+
+    Raises:
+        RunnerError: the machine cannot do it, or a sandbox could not be set up.
+        KeyboardInterrupt: the user interrupted; finished seeds are kept and not run again.
+    """
+    plan, output = prepared.plan, prepared.request.output
+    missing = tuple(seed for seed in plan.seeds if read_record(output / "seeds" / str(seed), plan.digest) is None)
+    if done := [str(seed) for seed in plan.seeds if seed not in missing]:
+        say(f"already finished: seed {', '.join(done)}")
+    if missing and prepared.impossible:
+        raise RunnerError(Blame.MACHINE, "; ".join(prepared.impossible))
+    write_json(output / "plan.json", plan.to_json())
+    launcher.run(plan, missing, prepared.site, progress)
+    records = []
+    for seed in plan.seeds:
+        record = read_record(output / "seeds" / str(seed), plan.digest)
+        if record is None:
+            raise RunnerError(Blame.MACHINE, f"seed {seed} left no record: see the launcher's messages above")
+        records.append(record)
+    return conclude(prepared, tuple(records))
+
+
+def conclude(prepared: Prepared, records: tuple[SeedRecord, ...]) -> Result:
+    """Judge the records and write reports, manifest and Statement."""
+    output, request = prepared.request.output, prepared.request
+    case = Reproduction(prepared.plan, records, prepared.subject, prepared.rules, prepared.weaker, request.record_bpb)
+    verdict = judge(case, version())
+    write_json(output / "case.json", {"weaker": list(prepared.weaker), "record_bpb": request.record_bpb})
+    write_json(output / "machine.json", prepared.machine.to_json())
+    write_json(output / "verdict.json", verdict.to_json())
+    _write_reports(output, verdict)
+    inputs = _input_digests(prepared)
+    digest = write_bundle(output, prepared.plan, prepared.machine, records, verdict, inputs, version())
+    return Result(verdict, records, digest)
+
+
+def _same_memory(output: Path, plan: Plan) -> Plan:
+    """Keep the memory limit of an interrupted run: free memory differs from day to day, the plan must not."""
+    with contextlib.suppress(ValueError):
+        before = plan_from_json(read_json(output / "plan.json"))
+        if replace(before, memory_bytes=plan.memory_bytes).digest == plan.digest:
+            return replace(plan, memory_bytes=before.memory_bytes)
+    return plan
+
+
+def _input_digests(prepared: Prepared) -> dict[str, str]:
+    """Hash the data that the runs saw; a digest is kept beside the output, keyed by size and time of change."""
+    site, plan = prepared.site, prepared.plan
+    folder = site.data / "datasets" / plan.dataset
+    files = [*sorted(folder.glob("fineweb_*.bin")), site.data / "tokenizers" / (plan.tokenizer or "")]
+    kept_at = site.output / PRIVATE / "digests.json"
+    try:
+        kept = read_json(kept_at)
+    except ValueError:
+        kept = {}
+    found = {}
+    for path in files:
+        if path.is_file():
+            status = path.stat()
+            key = f"{path}:{status.st_size}:{status.st_mtime_ns}"
+            kept[key] = kept.get(key) or sha256(path)
+            found[path.relative_to(site.data).as_posix()] = str(kept[key])
+    write_json(kept_at, kept)
+    return found
+
+
+def _write_reports(output: Path, verdict: Verdict) -> None:
+    """Write the verdict in the formats for people, with the renderers that reviews use."""
+    from reports import html, markdown, sarif
+
+    for name, render in (("review.md", markdown.render), ("report.html", html.render), ("verdict.sarif", sarif.render)):
+        (output / name).write_text(render(verdict), encoding="utf-8")
