@@ -7,7 +7,7 @@ with ``/`` is in the repository instead). What an example does not give comes fr
 * a marker ends a line: ``# error: [code]``, ``# warn: [code]``, ``# unknown: [code]``. It is taken off before the analysis;
   the rule must then have that status, with evidence on exactly that line;
 * a block ``expect`` lists findings that stand on no line of the example: ``fail size-cap``;
-* a block ``toml facts`` sets ``created``, ``title``, ``track``, ``folder``, ``without`` (default files left out),
+* a block ``toml facts`` sets ``created``, ``title``, ``track``, ``folder`` (empty: the pull request adds none), ``without`` (default files left out),
   ``changes`` (further paths of the pull request, ``M train_gpt.py``) and ``record``.
 """
 
@@ -72,8 +72,9 @@ class Example:
     def tree(self) -> dict[str, str]:
         """Every file of the example by path in the repository, defaults filled in."""
         without = set(self.facts.get("without", ()))
+        defaults = sorted(DEFAULT.iterdir()) if self.facts.get("folder", "x") else []
         own = {p.removeprefix("/") if p.startswith("/") else f"{self.folder}/{p}": t for p, t in self.files.items()}
-        for path in sorted(DEFAULT.iterdir()):
+        for path in defaults:
             if path.name not in without:
                 own.setdefault(f"{self.folder}/{path.name}", path.read_text(encoding="utf-8"))
         return _fill_in(own, self.folder)
