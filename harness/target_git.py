@@ -85,6 +85,11 @@ class Repository:
         names += ["refs/remotes/origin/main", "refs/remotes/origin/master", "HEAD"]
         return next((sha for name in names if (sha := self.resolve(name))), None)
 
+    def refs(self, pattern: str) -> list[tuple[str, str]]:
+        """Return (ref, commit) of the refs that match a ``git for-each-ref`` pattern."""
+        rows = self._ask("for-each-ref", "--format=%(refname) %(objectname)", pattern).decode("utf-8", "replace")
+        return [(ref, sha) for ref, _, sha in (row.rpartition(" ") for row in rows.splitlines()) if ref]
+
     def is_shallow(self) -> bool:
         """Whether history was cut off when cloning."""
         return self._ask("rev-parse", "--is-shallow-repository").strip() == b"true"

@@ -49,6 +49,23 @@ def read_pull_request(repository: Repository, ref: str, base_ref: str | None = N
     )
 
 
+def folders_at(repository: Repository, commit: str, folders: Sequence[str]) -> PullRequest:
+    """Return record folders as they stand at a commit, such as merged ones; no pull request, hence no changes.
+
+    Raises:
+        UsageFault: the commit is not in the repository.
+    """
+    head = _commit(repository, commit)
+    first = repository.commits("--reverse", head, paths=folders)
+    seconds = repository.author_time(first[0]) if first else None
+    return PullRequest(
+        path=f"{repository.path}@{commit}",
+        head=head,
+        created=None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.timezone.utc),
+        submissions=read_folders(repository, head, folders),
+    )
+
+
 def read_folders(repository: Repository, commit: str, folders: Sequence[str]) -> tuple[Submission, ...]:
     """Return the record folders as they stand at a commit; contents are read on demand."""
     found = []
