@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from checks.rulebook import Record
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import Counted, counted, edits_only
 from checks.rules.evidence.welch import margin_in_bpb, p_lower
 from checks.rules.places import name_run, of_claim, of_folder, of_run
-from checks.verdict import Evidence, Finding, Group
+from checks.verdict import Evidence, Finding, Group, Status
 
 CODE = "significance"
 
@@ -34,6 +35,12 @@ class Comparison:
 
 
 def check(case: Case) -> Finding:
+    """Judge, and add the numbers that a report draws."""
+    finding = _judge(case)
+    return finding if finding.status is Status.NOT_APPLICABLE else replace(finding, numbers=_numbers(case))
+
+
+def _judge(case: Case) -> Finding:
     """Give three verdicts (README margin and p, practice p, lower mean) against both records of the day."""
     say = Verdicts(CODE, Group.EVIDENCE, case.rulebook)
     if case.non_record:
@@ -136,6 +143,34 @@ def _compare(case: Case, runs: Counted, record: Record) -> Comparison:
         margin = margin_in_bpb(float(case.rulebook.constants["record_margin_nats"]), statistics.fmean(ratios))
         nats = gain * float(case.rulebook.constants["record_margin_nats"]) / margin
     return Comparison(record, gain, nats, p_lower(new, old, margin) if margin is not None else None, p_lower(new, old))
+
+
+def _numbers(case: Case) -> dict[str, float]:
+    """The governing record, the score that the margin asks for, the runs' mean and its 95 % interval, in bpb."""
+    runs, records = counted(case), comparators(case)
+    record = records.get(_governing(case)) or next(iter(records.values()), None)
+    drawn: dict[str, float] = {}
+    if record is not None:
+        drawn["record_bpb"] = record.val_bpb
+        if record.pr:
+            drawn["record_pr"] = record.pr
+    if runs.mean is None:
+        return drawn
+    drawn["mean_bpb"] = runs.mean
+    if len(runs.scores) > 1:
+        from scipy.special import stdtrit
+
+        freedom = len(runs.scores) - 1
+        reach = float(stdtrit(freedom, 0.975)) * statistics.stdev(runs.scores) / math.sqrt(len(runs.scores))
+        drawn |= {"mean_low": runs.mean - reach, "mean_high": runs.mean + reach}
+    if record is not None:
+        comparison = _compare(case, runs, record)
+        if comparison.gain_nats is not None and comparison.gain_bpb:
+            margin = float(case.rulebook.constants["record_margin_nats"])
+            drawn["target_bpb"] = record.val_bpb - margin * comparison.gain_bpb / comparison.gain_nats
+        tested = {"p_lower": comparison.p_lower, "p_margin": comparison.p_margin}
+        drawn |= {name: p for name, p in tested.items() if p is not None}
+    return drawn
 
 
 def _practice(case: Case, comparison: Comparison) -> bool:
