@@ -84,7 +84,8 @@ class Waiver:
 class Finding:
     """What one rule says about one submission.
 
-    ``summary`` states the fact in one or two sentences; ``clears`` says what would make the finding go away.
+    ``summary`` states the fact in a sentence or two; ``clears`` says what would make the finding go away. ``numbers``
+    holds what a report may draw, by name (docs/json.md lists them).
     """
 
     rule: str
@@ -97,6 +98,7 @@ class Finding:
     sources: tuple[str, ...] = ()
     clears: str = ""
     waiver: Waiver | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as JSON values."""

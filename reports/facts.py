@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from checks.verdict import Finding, SubmissionVerdict
+
 _MAX_RUNS = 200
 _MAX_POINTS = 20_000
 
@@ -60,14 +62,15 @@ class SettingFacts:
 
 @dataclass(frozen=True)
 class RecordFacts:
-    """The record in force and how the complete runs compare with it (BPB); absent numbers are None."""
+    """The record in force and how the runs that count compare with it (BPB, one-sided p); absent numbers are None."""
 
     val_bpb: float | None = None
     pr: int | None = None
     mean: float | None = None
     low: float | None = None
     high: float | None = None
-    p_value: float | None = None
+    p_lower: float | None = None
+    p_margin: float | None = None
     target: float | None = None
 
 
@@ -88,8 +91,9 @@ class SubmissionFacts:
         return tuple(run for run in self.runs if run.complete)
 
 
-def read(facts: Mapping[str, Any]) -> SubmissionFacts:
+def read(submission: SubmissionVerdict) -> SubmissionFacts:
     """Return the facts with their types checked."""
+    facts = submission.facts
     runs = facts.get("runs")
     configuration = facts.get("configuration")
     return SubmissionFacts(
@@ -98,7 +102,7 @@ def read(facts: Mapping[str, Any]) -> SubmissionFacts:
         model_params=whole(facts.get("model_params")),
         runs=tuple(_run(r) for r in runs[:_MAX_RUNS] if isinstance(r, Mapping)) if isinstance(runs, list) else (),
         configuration=tuple(_settings(configuration)) if isinstance(configuration, Mapping) else (),
-        record=_record(facts),
+        record=_record(submission.findings),
     )
 
 
@@ -176,19 +180,17 @@ def _settings(configuration: Mapping[str, Any]) -> Iterable[SettingFacts]:
             )
 
 
-def _record(facts: Mapping[str, Any]) -> RecordFacts:
-    values = facts.get("significance")
-    if not isinstance(values, Mapping):
-        return RecordFacts()
-    interval = values.get("interval")
-    low, high = interval if isinstance(interval, (list, tuple)) and len(interval) == 2 else (None, None)
+def _record(findings: Iterable[Finding]) -> RecordFacts:
+    values = next((f.numbers for f in findings if f.rule == "significance"), {})
+    pr = number(values.get("record_pr"))
     return RecordFacts(
         val_bpb=number(values.get("record_bpb")),
-        pr=whole(values.get("record_pr")),
+        pr=int(pr) if pr is not None else None,
         mean=number(values.get("mean_bpb")),
-        low=number(low),
-        high=number(high),
-        p_value=number(values.get("p_value")),
+        low=number(values.get("mean_low")),
+        high=number(values.get("mean_high")),
+        p_lower=number(values.get("p_lower")),
+        p_margin=number(values.get("p_margin")),
         target=number(values.get("target_bpb")),
     )
 

@@ -129,7 +129,7 @@ def _part(part: outline.Part, verdict: Verdict) -> _Part:
     ]
     if submission is None:
         return _Part(None, sections)
-    facts = read(submission.facts)
+    facts = read(submission)
     limits = verdict.rulebook.limits
     return _Part(
         submission,

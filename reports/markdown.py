@@ -99,7 +99,7 @@ def _submission(submission: SubmissionVerdict, verdict: Verdict, several: bool, 
     table = ["| fact | value |", "|---|---|"]
     table += [f"| {name} | {md.text(shorten(value, 300))} |" for name, value in rows]
     yield _Block("\n".join(table), rank, "fact table")
-    facts = read(submission.facts)
+    facts = read(submission)
     if facts.runs:
         yield _Block(_fold(f"Runs in the logs ({len(facts.runs)})", _runs(facts)), 8, "table of runs")
     if facts.configuration:

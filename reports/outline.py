@@ -98,10 +98,17 @@ def tally(findings: Iterable[Finding]) -> str:
     )
 
 
-def clearing(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the live failing and undecided findings that say what would clear them, blocking ones first."""
-    open_ = [f for f in findings if f.waiver is None and f.clears and f.status in (Status.FAIL, Status.UNKNOWN)]
-    return tuple(sorted(open_, key=lambda f: (not f.blocking, f.status is not Status.FAIL)))
+def next_steps(verdict: Verdict) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return what to do, blocking findings first: (what clears them, codes of the rules that the one step clears)."""
+    open_ = [
+        f for f in all_findings(verdict) if f.waiver is None and f.clears and f.status in (Status.FAIL, Status.UNKNOWN)
+    ]
+    steps: dict[str, list[str]] = {}
+    for finding in sorted(open_, key=lambda f: (not f.blocking, f.status is not Status.FAIL)):
+        rules = steps.setdefault(finding.clears, [])
+        if finding.rule not in rules:
+            rules.append(finding.rule)
+    return tuple((clears, tuple(rules)) for clears, rules in steps.items())
 
 
 def ordered_events(finding: Finding) -> tuple[Evidence, ...]:
@@ -143,7 +150,7 @@ def limit(verdict: Verdict, name: str) -> float | None:
 
 def fact_rows(submission: SubmissionVerdict, limits: Mapping[str, float]) -> list[tuple[str, str]]:
     """Return the facts that a reader wants first, as (name, value)."""
-    facts = read(submission.facts)
+    facts = read(submission)
     rows = [
         ("Track", submission.track or "not recognised"),
         (
@@ -231,4 +238,4 @@ def _record(facts: SubmissionFacts) -> str:
     if record.val_bpb is None:
         return ""
     text = bpb(record.val_bpb) + (f" (PR {record.pr})" if record.pr is not None else "")
-    return text + (f"; p = {record.p_value:.3g}" if record.p_value is not None else "")
+    return text + (f"; p {record.p_lower:.3g} for lower" if record.p_lower is not None else "")

@@ -28,6 +28,7 @@ _MARKS = {
 }
 _MAX_EVIDENCE = 4
 _MAX_EXCERPT = 6
+_MAX_STEPS = 9
 
 
 def render(verdict: Verdict, *, color: bool = False, width: int = 100) -> str:
@@ -73,14 +74,19 @@ class _Page:
             yield self._headline(submission.verdict, submission.recommendation)
         rows = [(name, one_line(value)) for name, value in outline.fact_rows(submission, verdict.rulebook.limits)]
         yield from self._table(rows, ())
-        runs = read(submission.facts).runs
+        runs = read(submission).runs
         if len(runs) > 1:
             yield ""
-            shown = [tuple(shorten(one_line(c), 34) for c in outline.run_row(run)) for run in runs[:20]]
+            shown = [self._run(outline.run_row(run)) for run in runs[:20]]
             yield from self._table(shown, outline.RUN_HEADERS)
             if len(runs) > 20:
                 yield f"  … {len(runs) - 20} more runs"
         yield ""
+
+    @staticmethod
+    def _run(row: tuple[str, ...]) -> tuple[str, ...]:
+        cells = [one_line(cell) for cell in row]
+        return (*(shorten(cell, 28) for cell in cells[:-1]), shorten(cells[-1], 120))
 
     def _findings(self, findings: Iterable[Finding], folder: str) -> Iterator[str]:
         for section in outline.sections(findings):
@@ -103,9 +109,9 @@ class _Page:
             yield from self._wrap(one_line(words), "    ")
         for evidence in finding.evidence[:_MAX_EVIDENCE]:
             what = ": ".join(filter(None, (one_line(evidence.role), one_line(evidence.what))))
-            yield f"    {self._style(one_line(outline.place(evidence, folder)), fg='blue')}" + (
-                f"  {what}" if what else ""
-            )
+            place = one_line(outline.place(evidence, folder))
+            room = max(self._width - len(place) - 6, 24)
+            yield f"    {self._style(place, fg='blue')}" + (f"  {shorten(what, room)}" if what else "")
             if evidence.excerpt:
                 for row in lines(evidence.excerpt.strip("\n"), _MAX_EXCERPT, self._width - 8):
                     yield self._style(f"      | {row}", dim=True)
@@ -115,13 +121,15 @@ class _Page:
             yield from self._wrap(f"Clears: {one_line(finding.clears)}", "    ")
 
     def _next_steps(self, verdict: Verdict) -> Iterator[str]:
-        steps = outline.clearing(outline.all_findings(verdict))
+        steps = outline.next_steps(verdict)
         if not steps:
             return
         yield self._heading("What to do next")
-        for number, finding in enumerate(steps, 1):
-            yield from self._wrap(f"{one_line(finding.clears)} [{one_line(finding.rule)}]", f"  {number}. ")
-        yield f"  Read a rule: pgolf rules {one_line(steps[0].rule)}"
+        for number, (clears, rules) in enumerate(steps[:_MAX_STEPS], 1):
+            yield from self._wrap(f"{one_line(clears)} [{one_line(', '.join(rules))}]", f"  {number}. ")
+        if len(steps) > _MAX_STEPS:
+            yield f"  … and {len(steps) - _MAX_STEPS} more, each under its finding"
+        yield f"  Read a rule: pgolf rules {one_line(steps[0][1][0])}"
         yield ""
 
     def _headline(self, outcome: Outcome, recommendation: Recommendation) -> str:
@@ -132,7 +140,13 @@ class _Page:
         return coloured.replace(advice, self._style(advice, bold=True))
 
     def _table(self, rows: Sequence[tuple[str, ...]], headers: tuple[str, ...]) -> Iterator[str]:
-        text = tabulate(rows, headers=headers, tablefmt="simple" if headers else "plain", disable_numparse=True)
+        if not rows:
+            return
+        # The last column takes what the others leave, and wraps.
+        taken = [max(len(row[i]) for row in (*rows, *([headers] if headers else []))) for i in range(len(rows[0]) - 1)]
+        rest = max(self._width - sum(taken) - 2 * len(taken) - 2, 16)
+        wrapped = [(*row[:-1], textwrap.fill(row[-1], rest)) for row in rows]
+        text = tabulate(wrapped, headers=headers, tablefmt="simple" if headers else "plain", disable_numparse=True)
         yield from (f"  {line}" for line in text.splitlines())
 
     def _heading(self, text: str) -> str:

@@ -67,6 +67,8 @@ def _legend(facts: SubmissionFacts) -> tuple[Key, ...]:
 
 
 def _caption(facts: SubmissionFacts, count: int) -> str:
-    if facts.record.p_value is not None:
-        return f"One-sided p = {facts.record.p_value:.3g} over {count} complete runs."
+    record = facts.record
+    if record.p_lower is not None:
+        margin = f", {record.p_margin:.3g} for lower by the margin" if record.p_margin is not None else ""
+        return f"One-sided p: {record.p_lower:.3g} for lower than the record{margin}."
     return "" if count else "No complete run: nothing in the logs supports a score."

@@ -125,7 +125,7 @@ def check_terminal(text: str) -> None:
 def check_commands(text: str) -> None:
     """Parses as the Actions runner does: one command a line, properties split at commas, then unescaped."""
     rows = github.render(poison(violation(), text)).splitlines()
-    assert len(rows) == 6
+    assert len(rows) == 7
     for row in rows:
         match = re.fullmatch(r"::(error|warning|notice) ([^:]*)::(.*)", row)
         assert match, row
@@ -154,8 +154,8 @@ def check_data(text: str) -> None:
     assert not invisible(document)
     assert stored.read(document.encode()).verdict is verdict.verdict
     suites = ET.fromstring(reports.render("junit", verdict))
-    assert len(list(suites.iter("testcase"))) == 10
-    assert sum(int(s.get("failures", 0)) for s in suites) == len(list(suites.iter("failure"))) == 4
+    assert len(list(suites.iter("testcase"))) == 11
+    assert sum(int(s.get("failures", 0)) for s in suites) == len(list(suites.iter("failure"))) == 5
 
 
 @functools.cache
