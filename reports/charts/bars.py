@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from reports.charts.drawing import WIDTH, Chart, Drawing, Key, Scale
 from reports.facts import RunFacts
@@ -10,7 +10,7 @@ from reports.facts import RunFacts
 _MAX_RUNS = 10
 
 
-def size(runs: Sequence[RunFacts], cap: float | None) -> Chart | None:
+def size(runs: Sequence[RunFacts], cap: float | None, marked: bool) -> Chart | None:
     """The largest artifact as one bar (code, model, margin), and every run's distance from the cap below it."""
     sized = [(run, run.artifact_bytes) for run in runs if run.artifact_bytes is not None][:_MAX_RUNS]
     if not sized or not cap or cap <= 0:
@@ -23,16 +23,23 @@ def size(runs: Sequence[RunFacts], cap: float | None) -> Chart | None:
     picture.rect(x(0), 16, max(x(code) - x(0), 1.5), 22, "fill s2", f"code: {code:,} bytes")
     picture.rect(x(code), 16, x(min(total, cap)) - x(code), 22, "fill s1", f"model: {total - code:,} bytes")
     if total > cap:
-        picture.rect(x(cap), 16, x(total) - x(cap), 22, "over", f"over the cap: {int(total - cap):,} bytes")
+        picture.rect(
+            x(cap),
+            16,
+            x(total) - x(cap),
+            22,
+            "over" if marked else "fill s1",
+            f"over the cap: {int(total - cap):,} bytes",
+        )
     picture.line(x(cap), 10, x(cap), 44, "limit")
     picture.text(4, 10, f"largest: {total:,} bytes", "label")
     picture.text(x(cap) - 4, 10, f"cap {int(cap):,}", "label", "end")
-    _margins(picture, sized, cap)
+    _margins(picture, sized, cap, marked)
     legend = (Key("s2", "code"), Key("s1", "model"), Key("margin", "margin"))
     return Chart("Size budget", picture.markup(), legend, "Below the bar: each run's distance from the cap, enlarged.")
 
 
-def _margins(picture: Drawing, sized: Sequence[tuple[RunFacts, int]], cap: float) -> None:
+def _margins(picture: Drawing, sized: Sequence[tuple[RunFacts, int]], cap: float, marked: bool) -> None:
     reach = max(max(abs(total - cap) for _, total in sized) * 1.3, cap * 0.002)
     x = Scale(-reach, reach, 98, WIDTH - 92)
     bottom = 74 + 24 * len(sized)
@@ -41,14 +48,17 @@ def _margins(picture: Drawing, sized: Sequence[tuple[RunFacts, int]], cap: float
     for row, (run, total) in enumerate(sized):
         y = 70 + 24 * row
         over = total - int(cap)
-        style = "over" if over > 0 else "fill s1"
+        bad = over > 0 and marked
+        style = "over" if bad else "fill s1"
         picture.text(4, y + 4, _short(run), "label")
         picture.rect(min(x(0), x(over)), y - 6, abs(x(over) - x(0)), 12, style, f"{run.label}: {total:,} bytes")
         words = f"{over:,} over" if over > 0 else f"{-over:,} left"
-        picture.text(WIDTH - 4, y + 4, words, "label bad" if over > 0 else "label", "end")
+        picture.text(WIDTH - 4, y + 4, words, "label bad" if bad else "label", "end")
 
 
-def clocks(runs: Sequence[RunFacts], train_cap: float | None, eval_cap: float | None) -> Chart | None:
+def clocks(
+    runs: Sequence[RunFacts], train_cap: float | None, eval_cap: float | None, criticised: Set[str]
+) -> Chart | None:
     """Training and evaluation seconds of every run against their limits."""
     timed = [r for r in runs if r.train_seconds is not None or r.eval_seconds is not None][:_MAX_RUNS]
     if not timed:
@@ -71,7 +81,7 @@ def clocks(runs: Sequence[RunFacts], train_cap: float | None, eval_cap: float | 
             if value is None:
                 picture.text(x(0) + 4, y + offset + 11, f"{name}: not in the log", "tick")
                 continue
-            over = bool(cap) and value > (cap or 0)
+            over = bool(cap) and value > (cap or 0) and f"{name}-time-cap" in criticised
             picture.rect(x(0), y + offset, x(value) - x(0), 14, style, f"{run.label}: {name} {value:,.1f} s")
             if over and cap:
                 picture.rect(x(cap), y + offset, max(x(value) - x(cap), 1.5), 14, "over")

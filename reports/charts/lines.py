@@ -36,10 +36,11 @@ def _chart(
         return None
     right = max(points[-1][0] for _, _, points in drawn)
     left = min(points[0][0] for _, _, points in drawn)
-    late = [y for _, _, points in drawn for x, y in points if x >= left + skip * (right - left)]
-    low, high = min(late), max(late)
+    late = [(x, y) for _, _, points in drawn for x, y in points if x >= left + skip * (right - left)]
+    low, high = min(y for _, y in late), max(y for _, y in late)
     pad = (high - low) * 0.06 or abs(high) * 0.01 or 1.0
-    x = Scale(left, right, _LEFT, WIDTH - _RIGHT)
+    inside_x = [x for _, _, points in drawn for x, y in points if y <= high + pad]
+    x = Scale(min(inside_x), right, _LEFT, WIDTH - _RIGHT)
     y = Scale(low - pad, high + pad, _HEIGHT - _BOTTOM, _TOP)
     picture = Drawing(_HEIGHT, f"{title}: {up} against {across}, {len(drawn)} runs")
     _axes(picture, x, y, across, up)

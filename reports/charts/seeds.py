@@ -61,7 +61,9 @@ def _legend(facts: SubmissionFacts) -> tuple[Key, ...]:
         else None,
         Key("needed", "score needed to beat it") if record.target is not None else None,
         Key("claim", "claimed score") if facts.claimed_val_bpb is not None else None,
-        Key("mean", "mean with confidence interval") if record.mean is not None else None,
+        Key("mean", "mean with 95 % interval" if record.low is not None else "mean")
+        if record.mean is not None
+        else None,
     ]
     return tuple(key for key in keys if key)
 
