@@ -1,7 +1,7 @@
 """What the author claims: submission.json, the README and the title, read within bounds.
 
 A broken, huge, deep or oddly typed submission.json yields ``json_error`` and whatever could still be read, never an
-exception. Score keys come in many spellings (rulebook section 1); the first in ``_SCORE_KEYS`` that holds a number wins.
+exception. Score keys come in many spellings (rulebook section 1); the first of ``_SCORE_KEYS`` with a number wins.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _first(data: Mapping[str, Any], keys: tuple[str, ...], convert: Any, fact: s
 
 
 def _seed_scores(data: Mapping[str, Any]) -> dict[int, float]:
-    """Per-seed scores out of ``{"42": 1.1}``, ``{"42": {"val_bpb": 1.1}}``, ``[{"seed": 42, "val_bpb": 1.1}]``, ``seed_42: {…}``."""
+    """Per-seed scores: ``{"42": 1.1}``, ``{"42": {"val_bpb": 1.1}}``, ``[{"seed": 42, …}]`` or ``seed_42: {…}``."""
     found: dict[int, float] = {}
     sources: list[Any] = [data.get(key) for key in _SEED_KEYS]
     sources.append({k: v for k, v in data.items() if str(k).lower().startswith("seed_") and isinstance(v, dict)})

@@ -78,10 +78,8 @@ def _setting(
     if not witnesses:
         return Setting(default or "", f"default {default_from}".strip(), (), default, default_from)
     value, place = witnesses[0]
-    if name != "SEED":
-        conflicts = tuple((v, p) for v, p in witnesses[1:] if not same_value(v, value))
-    else:
-        conflicts = ()
+    others = () if name == "SEED" else witnesses[1:]
+    conflicts = tuple((v, p) for v, p in others if not same_value(v, value))
     return Setting(value, place, conflicts, default, default_from)
 
 

@@ -1,6 +1,6 @@
 """Which script is the headline: the one that the log, the README's command and submission.json point to.
 
-Every witness adds weight; the alphabet never decides (community reviews read the alphabetically first of several scripts).
+Every witness adds weight; the alphabet never decides (community reviews read the first of several scripts).
 """
 
 from __future__ import annotations
@@ -77,15 +77,24 @@ def _by_name(candidate: _Candidate, text: bytes) -> None:
 
 
 def _by_logs(candidate: _Candidate, runs: Sequence[Run], size: int) -> None:
+    printing = [r for r in runs if r.details.get("source_script") == candidate.path]
+    sizing = [r for r in runs if size and size in _code_sizes(r)]
+    candidate.add(sum(60 if r.complete else 40 for r in printing), _logs_say(printing, "as its source"))
+    candidate.add(sum(40 if r.complete else 25 for r in sizing), _logs_say(sizing, f"its size, {size} bytes"))
     for run in runs:
-        if run.details.get("source_script") == candidate.path:
-            candidate.add(60 if run.complete else 40, f"{run.log} prints it as its source")
-        sizes = (run.code_bytes, run.details.get("code_bytes_uncompressed"), run.details.get("code_bytes_compressed"))
-        if size and size in sizes:
-            candidate.add(40 if run.complete else 25, f"{run.log} reports its size, {size} bytes")
-        shared = _words(candidate.path) & _words(run.log)
-        if shared:
-            candidate.add(1.0 * len(shared) / max(len(runs), 1))
+        candidate.add(len(_words(candidate.path) & _words(run.log)) / len(runs))
+
+
+def _code_sizes(run: Run) -> tuple[object, ...]:
+    details = run.details
+    return run.code_bytes, details.get("code_bytes_uncompressed"), details.get("code_bytes_compressed")
+
+
+def _logs_say(runs: Sequence[Run], what: str) -> str:
+    logs = sorted({run.log for run in runs})
+    if not logs:
+        return ""
+    return f"{logs[0]} prints {what}" if len(logs) == 1 else f"{len(logs)} logs print {what}"
 
 
 def _by_commands(candidates: Mapping[str, _Candidate], commands: Sequence[RunCommand]) -> None:

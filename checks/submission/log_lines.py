@@ -16,7 +16,8 @@ INT = r"\d[\d,_]*"
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
 _PREFIX = re.compile(
     r"""\s*(?:\[(?:rank|default)\s?\d+\]:?
-    |\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?(?:\s*[-|]?\s*(?:INFO|DEBUG|root)\b)?\s*[:|-]?
+    |\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?
+        (?:\s*[-|]?\s*(?:INFO|DEBUG|root)\b)?\s*[:|-]?
     |\[\d\d:\d\d:\d\d\]|\d\d:\d\d:\d\d\s*[|-]
     |(?:INFO|DEBUG)(?::root)?:|\[(?:log|train|stdout|stderr|local|remote|run|launch|INFO)\])\s?""",
     re.VERBOSE | re.ASCII,
@@ -48,12 +49,14 @@ GPU_ROW = re.compile(
     r"\|\s{1,4}(\d{1,2})\s+((?:NVIDIA|Tesla|GeForce|AMD|Quadro)[^|]{2,40}?)\s+(?:On|Off|WDDM|TCC)\s*\|"
 )
 GPU_NAMED = re.compile(
-    r"\b(?:gpu|device|cuda_device|gpu_name)(?:_name)?\s*[:=]\s*((?:NVIDIA|Tesla|GeForce|AMD)[ \w.-]{2,40}?)(?:\s+\w+:|$|[,;|(])",
+    r"\b(?:gpu|device|cuda_device|gpu_name)(?:_name)?\s*[:=]\s*"
+    r"((?:NVIDIA|Tesla|GeForce|AMD)[ \w.-]{2,40}?)(?:\s+\w+:|$|[,;|(])",
     re.I,
 )
 TOTAL_SIZE = re.compile(rf"Total (?:\w+ )?submission size\s*([^:]{{0,60}}?)\s*:\s*({INT})\s*(?:bytes|B\b|$)", re.I)
 ARTIFACT_SIZE = re.compile(
-    rf"\b(?:total_artifact_bytes|artifact_bytes|artifact(?: size)?|submission_bytes|bytes_total|total_bytes)\"?\s*[:=]\s*({INT})(?!\.\d)\s*(bytes|\b)",
+    rf"\b(?:total_artifact_bytes|artifact_bytes|artifact(?: size)?|submission_bytes|bytes_total|total_bytes)"
+    rf"\"?\s*[:=]\s*({INT})(?!\.\d)\s*(bytes|\b)",
     re.I,
 )
 MODEL_SIZE = re.compile(rf"Serialized model(?!\s*:)\s*([^:]{{1,60}}?)\s*:\s*({INT})\s*bytes", re.I)
@@ -86,11 +89,11 @@ BLOCK_SETTING = re.compile(r"\s{0,8}([A-Za-z_]\w{0,60})\s*[:=]\s?(.{0,300})$")
 SETTING = re.compile(r"(?<![\w./-])([A-Za-z_]\w{0,60})(?:=|:[ ]?)([^\s,;()\[\]{}:=]+)")
 ENVIRONMENT = re.compile(r"(?<![\w$.])([A-Z][A-Z0-9_]{2,60})=(\"[^\"]{0,200}\"|'[^']{0,200}'|[^\s;&|\\\"']{1,200})")
 TRACEBACK = re.compile(
-    r"(Traceback \(most recent call last\)|^\w*(?:Error|Exception): |torch\.OutOfMemoryError|CUDA out of memory|ChildFailedError"
-    r"|\bKilled$|Segmentation fault|SIGTERM|SIGKILL|DUE TO TIME LIMIT)"
+    r"(Traceback \(most recent call last\)|^\w*(?:Error|Exception): |torch\.OutOfMemoryError|CUDA out of memory"
+    r"|ChildFailedError|\bKilled$|Segmentation fault|SIGTERM|SIGKILL|DUE TO TIME LIMIT)"
 )
 
-_SCALE = {"ms": 1e-3, "s": 1.0, "": 1.0, None: 1.0, "m": 60.0, "min": 60.0}
+_PER_SECOND = {"ms": 1000.0, "m": 1 / 60, "min": 1 / 60}
 
 
 def clean(raw: bytes) -> str:
@@ -127,7 +130,7 @@ def integer(text: str) -> int | None:
 def seconds(value: str, unit: str | None) -> float | None:
     """Return a duration in seconds; the unit is ms, s, m or min."""
     parsed = number(value)
-    return None if parsed is None else parsed * _SCALE.get(unit, 1.0)
+    return None if parsed is None else parsed / _PER_SECOND.get(unit or "s", 1.0)
 
 
 @dataclass(frozen=True)

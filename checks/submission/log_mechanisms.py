@@ -22,7 +22,8 @@ _MECHANISMS = (
     ("ppm", re.compile(r"\W*\w*ppm\w*(?:\s*[:\[(]|\s+(?:val_|bytes|tokens))", re.I)),
 )
 _OFF = re.compile(
-    r"disabled|skipp|not used|:\s*(?:False|0|off|none)\b|=\s*(?:False|off)\b|enabled[:=]\s*(?:0|False)|params:0\b|_mult",
+    r"disabled|skipp|not used|:\s*(?:False|0|off|none)\b|=\s*(?:False|off)\b|enabled[:=]\s*(?:0|False)"
+    r"|params:0\b|_mult",
     re.I,
 )
 

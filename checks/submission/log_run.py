@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from checks.submission import log_lines as pat
 from checks.submission.log_curve import Curve, thin

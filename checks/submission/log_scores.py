@@ -9,15 +9,15 @@ from checks.submission.log_lines import EVAL_TIME, EXACT_BPB, NAMED_BPB, PERCENT
 from checks.submission.model import Score
 
 _PROGRESS = re.compile(
-    r"\[\s*\d+\s*/\s*\d+\s*\]|progress|\bbatch\b|running|run_bpb|\brank:\d|chunk(?!_size)|epoch|phase:|^(?:tc|ttp|ttpp|tttg)\b"
-    r"|_batch|\bpass ?\d|window \d|AR \d+/\d+|\bat step\b|iter",
+    r"\[\s*\d+\s*/\s*\d+\s*\]|progress|\bbatch\b|running|run_bpb|\brank:\d|chunk(?!_size)|epoch|phase:"
+    r"|^(?:tc|ttp|ttpp|tttg)\b|_batch|\bpass ?\d|window \d|AR \d+/\d+|\bat step\b|iter",
     re.IGNORECASE,
 )
 _DIAGNOSTIC = re.compile(
-    r"diag|pre[-_ ]?quant|pre_ttt|post[-_ ]?(?:ema|swa|average|prequant|training)|^\W*(?:ema|swa|raw|lawa)\b|^(?:ema|swa)_"
-    r"|raw[_ ]model|temp_?(?:search|fine|re)|neural[_ -]only|\bllm|fp32|bf16|\bfloat\b|unquant|sanity|\bbest\b|^best|gain|\bgap|_gap"
-    r"|delta|improvement|ablation|warmup|\bbefore\b|\bvs\b|10k|subset|tokenizer|target|record|baseline|sota|predicted"
-    r"|estimate|threshold|\b(?:mean|average|std|loaded|min|max)\b|\bxsa\b",
+    r"diag|pre[-_ ]?quant|pre_ttt|post[-_ ]?(?:ema|swa|average|prequant|training)|^\W*(?:ema|swa|raw|lawa)\b"
+    r"|^(?:ema|swa)_|raw[_ ]model|temp_?(?:search|fine|re)|neural[_ -]only|\bllm|fp32|bf16|\bfloat\b|unquant|sanity"
+    r"|\bbest\b|^best|gain|\bgap|_gap|delta|improvement|ablation|warmup|\bbefore\b|\bvs\b|10k|subset|tokenizer|target"
+    r"|record|baseline|sota|predicted|estimate|threshold|\b(?:mean|average|std|loaded|min|max)\b|\bxsa\b",
     re.IGNORECASE,
 )
 _LABEL_END = re.compile(r"\b\w*(?:loss|bpb|bits_per_byte|vl)\"?\s*[:=]|\bbpb\b", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""The configuration that a run prints: a ``Hyperparameters:`` block, ``name:value`` header lines, ``NAME=value`` of a command."""
+"""The configuration that a run prints: a ``Hyperparameters:`` block, ``name:value`` lines, ``NAME=value`` words."""
 
 from __future__ import annotations
 

@@ -6,20 +6,23 @@ code ran. One linear pass of byte searches; a span is only taken when its end is
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 _START = re.compile(
-    rb"""^(?:\xef\xbb\xbf)?(?:from\ __future__\ import\ |import\ [a-z_]\w*|from\ [A-Za-z_][\w.]*\ import\ |"{3}|'{3}|\#!\S{0,60}python
+    rb"""^(?:\xef\xbb\xbf)?(?:from\ __future__\ import\ |import\ [a-z_]\w*|from\ [A-Za-z_][\w.]*\ import\ |"{3}|'{3}
+    |\#!\S{0,60}python
     |def\ \w+\(|class\ \w+[(:]|@torch\.)""",
     re.MULTILINE | re.VERBOSE,
 )
 # What scripts print right after their source; none of these can stand at the start of a line of Python.
 _END = re.compile(
     rb"""^(?:={40,}[ \t]*\r?$|Running\ Py|Python\ 3\.\d|\+-{60,}|[A-Z][a-z]{2}\ [A-Z][a-z]{2}\ [ \d]\d\ \d\d:\d\d
-    |val_bpb:(?:enabled|byte)|world_size:\ ?\d|seed:\ ?\d|run_id:|step:\d|\d{1,7}/\d{1,7}\ (?:train|val)_loss|Hyperparameters:|train_loader:
+    |val_bpb:(?:enabled|byte)|world_size:\ ?\d|seed:\ ?\d|run_id:|step:\d
+    |\d{1,7}/\d{1,7}\ (?:train|val)_loss|Hyperparameters:|train_loader:
     |train_shards:|logs/\S{1,120}\.txt\r?$)""",
     re.MULTILINE | re.VERBOSE,
 )
@@ -27,7 +30,8 @@ _CODE = re.compile(
     rb"^(?:import \w|from \S{1,80} import |def \w|class \w|@\w|if __name__| {4,8}(?:return|def|self\.|for|if) ?)", re.M
 )
 _PACKED = re.compile(rb"\bexec\(")
-_ENOUGH = 6  # code-like lines that make a span a source
+_GOES_ON = 2  # code-like lines behind a ruler that show it to stand in a docstring
+_ENOUGH = 4  # code-like lines that make a span a source
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,9 @@ def find_sources(data: bytes) -> tuple[EmbeddedSource, ...]:
     spans: list[tuple[int, int]] = []
     at = 0
     while (begin := _START.search(data, at)) is not None:
-        end = _END.search(data, begin.end())
-        if end is None:
-            break
-        if not _is_source(data, begin.start(), end.start()):
-            at = end.end()
-            continue
-        stop = _past_rulers(data, end)
-        floor = spans[-1][1] if spans else 0
-        spans.append((_with_lines_above(data, begin.start(), floor), stop))
-        at = stop
+        stop, at = _end_of(data, begin)
+        if stop:
+            spans.append((_with_lines_above(data, begin.start(), spans[-1][1] if spans else 0), stop))
     return tuple(_embedded(data, spans))
 
 
@@ -68,24 +65,33 @@ def matching_script(source: EmbeddedSource, scripts: Mapping[str, bytes]) -> str
     return next((path for path, text in scripts.items() if source.matches(text)), None)
 
 
-def _is_source(data: bytes, start: int, end: int) -> bool:
+def _end_of(data: bytes, begin: re.Match[bytes]) -> tuple[int, int]:
+    """Return where the source that begins there ends (0: it is none), and where to look for the next one.
+
+    A ruler of ``=`` may stand in a docstring: it only ends the source when no code follows up to the next end.
+    """
+    code, at = 0, begin.start()
+    while True:
+        end = _END.search(data, max(at, begin.end()))
+        if end is None:
+            return 0, len(data)
+        more = _code_lines(data, at, end.start())
+        if code >= _ENOUGH and (more < _GOES_ON or data.startswith((b"from ", b"import "), at + 1)):
+            return _start_of_line(data, at - 1), at
+        code, at = code + more, end.end()
+        if not data.startswith(b"=", end.start()):
+            return (end.start(), end.start()) if code >= _ENOUGH else (0, at)
+
+
+def _code_lines(data: bytes, start: int, end: int) -> int:
+    """Count code-like lines, up to ``_ENOUGH``; a packed script has few lines and an ``exec``."""
     if _PACKED.search(data, start, end):
-        return True
-    return sum(1 for _, _ in zip(range(_ENOUGH), _CODE.finditer(data, start, end), strict=False)) == _ENOUGH
+        return _ENOUGH
+    return sum(1 for _ in itertools.islice(_CODE.finditer(data, start, end), _ENOUGH))
 
 
-def _past_rulers(data: bytes, end: re.Match[bytes]) -> int:
-    """A ruler of ``=`` inside a docstring is no end: go on while what follows, up to the next end, is code."""
-    while data[end.start() : end.start() + 1] == b"=":
-        following = _END.search(data, end.end())
-        if following is None or not _is_code_only(data, end.end(), following.start()):
-            break
-        end = following
-    return end.start()
-
-
-def _is_code_only(data: bytes, start: int, end: int) -> bool:
-    return end - start > 200 and _START.match(data, start + 1) is None and _is_source(data, start, end)
+def _start_of_line(data: bytes, at: int) -> int:
+    return data.rfind(b"\n", 0, at) + 1
 
 
 def _with_lines_above(data: bytes, start: int, floor: int) -> int:

@@ -1,7 +1,7 @@
 """Clocks in a log: when training stopped, what calibration took, and every timed part of the evaluation.
 
-The headline is charged its own evaluation, the adaptation on validation data that it needs, and hints that were computed
-outside the timer; diagnostic passes beside it are listed and not charged (rulebook sections 2 and 15).
+The headline is charged its own evaluation, the adaptation on validation data that it needs, and hints computed outside
+the timer; diagnostic passes beside it are listed and not charged (rulebook sections 2 and 15).
 """
 
 from __future__ import annotations

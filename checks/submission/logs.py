@@ -1,6 +1,6 @@
 """Training logs: which files are logs, and one log -> its runs.
 
-Linear in the log's size, bounded in lines and line length, and silent about nothing: what was not read is in ``Run.notes``.
+Linear in the log's size, bounded in lines and line length; what was not read is said in ``Run.notes``.
 Keys of ``Run.settings`` are upper case, whatever the log's spelling.
 """
 
@@ -27,11 +27,13 @@ _NO_LOG = re.compile(
     r"(?:requirements|readme|license|notes|summary_table|vocab|merges|pip[_-]?freeze)[^/]*$", re.IGNORECASE
 )
 _SPEAKS = re.compile(
-    rb"val_bpb|val_loss|train_loss|train_time|warmup_step|Serialized model|Total submission size|train_shards|world_size|Hyperparameters:"
-    rb"|torch/distributed|nvidia-smi|NVIDIA-SMI|\bstep[:= ]\d"
+    rb"val_bpb|val_loss|train_loss|train_time|warmup_step"
+    rb"|Serialized model|Total submission size|train_shards|world_size"
+    rb"|Hyperparameters:|torch/distributed|nvidia-smi|NVIDIA-SMI|\bstep[:= ]\d"
 )
 _HEADER = re.compile(
-    r"(?:Hyperparameters:|Running Python \d|val_bpb:enabled|world_size:\s?\d|(?:random )?seed:\s?\d+$|run_id:|=+ ?\[?(?:run|seed)\b.{0,60}\d|logs/\S+\.txt$)",
+    r"(?:Hyperparameters:|Running Python \d|val_bpb:enabled|world_size:\s?\d|(?:random )?seed:\s?\d+$|run_id:"
+    r"|=+ ?\[?(?:run|seed)\b.{0,60}\d|logs/\S+\.txt$)",
     re.IGNORECASE,
 )
 

@@ -86,10 +86,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Run:
-    """One run found in a log (a log may hold several). Times in seconds, sizes in bytes, ``lines``: fact -> log line.
+    """One run found in a log (a log may hold several). Times in seconds, sizes in bytes, ``lines``: fact -> line.
 
-    ``settings`` holds printed NAME (upper case) -> value of the configuration; ``scores`` all scores in order; ``curve`` rows
-    (step, loss, train seconds); ``ttt_curve`` rows (chunk, running val_bpb).
+    ``settings`` holds printed NAME (upper case) -> value of the configuration; ``scores`` all scores in order;
+    ``curve`` rows (step, loss, train seconds); ``ttt_curve`` rows (chunk, running val_bpb).
     """
 
     log: str
@@ -128,8 +128,8 @@ class Run:
 class Setting:
     """One value of the effective configuration and where it came from ("default train_gpt.py:52", "README.md:31", …).
 
-    ``conflicts`` are other values that a source of authority (log, command) gives, with their place; ``default`` is what
-    the script uses when nobody sets it.
+    ``conflicts`` are other values that a log or a command gives, with their place; ``default`` is what the script uses
+    when nobody sets it.
     """
 
     value: str

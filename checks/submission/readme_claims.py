@@ -13,8 +13,8 @@ _KEYED = re.compile(
 )
 _BARE = re.compile(rf"(?<![\d.+\-−±Δv#]){_VALUE}(?![\d.%])")
 _OTHERS = re.compile(
-    r"baseline|previous|prior|\bsota\b|\bvs\.?\b|versus|pre[-_ ]?quant|\bdelta\b|Δ|improv|gain|target|better|worse|lower"
-    r"|reduc|beats?\b|gap|drop|\bstd\b|merged|leader|record of|current best|\bfrom\b|\bover\b|without|ablat|expected"
+    r"baseline|previous|prior|\bsota\b|\bvs\.?\b|versus|pre[-_ ]?quant|\bdelta\b|Δ|improv|gain|target|better|worse"
+    r"|lower|reduc|beats?\b|gap|drop|\bstd\b|merged|leader|record of|current best|\bfrom\b|\bover\b|without|ablat|expected"
     r"|projected|threshold|\bpr ?#|#\d{2,}|spread|margin|\btax\b|noise|lineage|follow|parent|base:|\bpre[-_]",
     re.IGNORECASE,
 )

@@ -26,8 +26,8 @@ _LOOKS_RUN = re.compile(
 )
 _SHELL_FENCE = re.compile(r"(?:```|~~~)+\s*(\w*)")
 _ASIDE = re.compile(
-    r"ablat|baseline|smoke|optional|debug|\btest\b|mlx|sweep|local|sanity|without|control|compar|quick|cpu|1x|1×|single[- ]gpu|data|tokeniz|prepar"
-    r"|previous|prior|old|download",
+    r"ablat|baseline|smoke|optional|debug|\btest\b|mlx|sweep|local|sanity|without|control|compar|quick|cpu|1x|1×"
+    r"|single[- ]gpu|data|tokeniz|prepar|previous|prior|old|download",
     re.IGNORECASE,
 )
 _MAIN = re.compile(
@@ -230,7 +230,7 @@ def _in_folder(script: str, files: Mapping[str, SourceFile]) -> str:
     parts = plain.split("/")
     for start in range(1, len(parts)):
         tail = "/".join(parts[start:])
-        if tail in files and "records" in parts[:start] + ["records" if "$" in plain else ""]:
+        if tail in files and ("records" in parts[:start] or "$" in plain):
             return tail
     return plain
 

@@ -41,7 +41,7 @@ def simple_commands(line: str) -> list[list[str]]:
 
 
 def assignments(words: list[str], scope: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Take leading ``NAME=value`` words (also after ``env`` or ``export``); return them expanded, and the other words."""
+    """Take leading ``NAME=value`` words (also after ``env``, ``export``); return them expanded, and the others."""
     found: dict[str, str] = {}
     at = 0
     while at < len(words):

@@ -1,0 +1,148 @@
+"""What the author claims: spellings, wrong types, hostile JSON, and numbers that are no claim."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from checks.submission.claims import MAX_JSON, read_claims
+from checks.submission.model import Claims, SourceFile
+from checks.submission.readme_claims import readme_scores, says_non_record, title_score
+from tests.submission.files import folder
+
+
+def claims(
+    data: Any = None, readme: str = "", title: str | None = None, where: str = "records/track_10min_16mb/x"
+) -> Claims:
+    files: dict[str, str | bytes] = {"README.md": readme} if readme else {}
+    if data is not None:
+        files["submission.json"] = data if isinstance(data, (str, bytes)) else json.dumps(data, indent=2)
+    return read_claims(folder(files), title, where)
+
+
+def test_usual_keys_with_their_lines() -> None:
+    found = claims(
+        {"name": "n", "author": "a", "github_id": "g", "val_bpb": 1.1, "val_loss": 1.9, "bytes_total": 15_000_000}
+    )
+    assert (found.val_bpb, found.val_loss, found.bytes_total) == (1.1, 1.9, 15_000_000)
+    assert (found.name, found.author, found.github_id) == ("n", "a", "g")
+    assert found.from_["val_bpb"] == "submission.json:5" and found.json_error == ""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"val_bpb": "1.25"},
+        {"val_bpb": "~1.25 (3-seed mean)"},
+        {"mean_val_bpb": 1.25},
+        {"val_bpb_mean": 1.25},
+        {"score": 1.25},
+        {"results": {"val_bpb": 1.25}},
+        {"val_bpb": {"mean": 1.25}},
+        {"val_bpb": None, "seed_results": {"42": {"val_bpb": 1.2}, "7": {"val_bpb": 1.3}}},
+        {"seed_results": [{"seed": 42, "bpb": 1.2}, {"seed": 7, "bpb": 1.3}]},
+        {"val_bpb_seeds": {"seed_42": 1.2, "seed_7": 1.3}},
+    ],
+)
+def test_spellings_of_the_score(data: dict[str, Any]) -> None:
+    assert claims(data).val_bpb == pytest.approx(1.25)
+
+
+@pytest.mark.parametrize("value", [None, "TBD", "pending", True, [], {}, -1, 1e9, "<3-seed mean>", ""])
+def test_values_that_are_no_score(value: Any) -> None:
+    assert claims({"val_bpb": value}).val_bpb is None
+
+
+def test_seeds_and_their_scores() -> None:
+    found = claims({"val_bpb": 1.1, "seeds": [42, "1337"], "seed_results": {"42": 1.11, "1337": {"val_bpb": 1.09}}})
+    assert found.seeds == (42, 1337) and found.seed_scores == {42: 1.11, 1337: 1.09}
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        ('{"val_bpb": 1.1,}', "no valid JSON"),
+        ("", "no valid JSON"),
+        ("[1, 2]", "holds a list"),
+        ('{"val_bpb": NaN}', "NaN"),
+        ('{"val_bpb": Infinity}', "Infinity"),
+        ('{"a": ' * 200_000 + "1" + "}" * 200_000, ""),
+        ('{"val_bpb": ' + "9" * 6000 + "}", "no valid JSON"),
+        ('{"a": ' + "[" * 60 + "]" * 60 + "}", "levels"),
+        (" " * (MAX_JSON + 1), "bytes"),
+        (b"\xff\xfe\x00{", "no valid JSON"),
+    ],
+)
+def test_hostile_json_is_an_error_and_never_an_exception(data: str | bytes, error: str) -> None:
+    found = claims(data)
+    assert found.json_error and error in found.json_error
+    assert found.val_bpb is None
+
+
+def test_byte_order_mark_is_fine() -> None:
+    assert claims(b'\xef\xbb\xbf{"val_bpb": 1.1}').val_bpb == 1.1
+
+
+def test_symlink_is_not_followed() -> None:
+    files = {"submission.json": SourceFile("submission.json", 10, "symlink", lambda limit: b'{"val_bpb": 1.0}')}
+    found = read_claims(files, None, "records/track_10min_16mb/x")
+    assert found.val_bpb is None and "symlink" in found.json_error
+
+
+def test_renamed_json_and_case() -> None:
+    assert read_claims(folder({"submission_ternary.json": '{"val_bpb": 1.2}'}), None, "x").val_bpb == 1.2
+    assert (
+        read_claims(folder({"Submission.JSON": '{"val_bpb": 1.3}', "old/submission.json": "{}"}), None, "x").val_bpb
+        == 1.3
+    )
+
+
+def test_readme_and_title_fill_in_and_say_so() -> None:
+    found = claims(readme="# Mine\n\n**val_bpb: 1.1594** (seed 3) | 15.9 MB\n")
+    assert found.val_bpb == 1.1594 and found.from_["val_bpb"] == "README.md:3"
+    assert claims(title="Record: 11L EMA, val_bpb 1.1233").from_["val_bpb"] == "title"
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("**val_bpb: 1.1594** (seed 3, full TTT) | **15.97 MB**", 1.1594),
+        ("# Record: SP8192 + TTT — val_bpb = 1.08014 (3-seed mean)", 1.08014),
+        ("# 11L EMA (1.1233 BPB)", 1.1233),
+        ("Improves the SOTA by 0.002 BPB.\n\nval_bpb: **1.0956**", 1.0956),
+        ("The baseline has val_bpb 1.2244.\n\nOurs: val_bpb 1.2014", 1.2014),
+        (
+            "| Seed | Pre-quant BPB | TTT BPB | Bytes |\n|---|---|---|---|\n"
+            "| Mean | 1.0901 | **1.0812** | 15,900,001 |",
+            1.0812,
+        ),
+        ("- `val_loss:2.3523 val_bpb:1.3932`", 1.3932),
+        ("```\nval_bpb: 9.9999\n```\nval_bpb 1.5000", 1.5),
+    ],
+)
+def test_readme_scores_are_claims_and_no_deltas(text: str, first: float) -> None:
+    assert readme_scores(text)[0][0] == first
+
+
+@pytest.mark.parametrize(
+    ("title", "value"),
+    [
+        ("Record: 12L INT4 bQAT — val_bpb 1.1588", 1.1588),
+        ("[Non-record] Ternary U-Net, 1.1570 BPB", 1.1570),
+        ("Improves #549 by 0.0021 BPB", None),
+        ("Add a README", None),
+        ("Muon 0.97 — 1.0828", 1.0828),
+    ],
+)
+def test_title_scores(title: str, value: float | None) -> None:
+    assert title_score(title) == value
+
+
+def test_non_record_by_its_words() -> None:
+    assert claims({"val_bpb": 1.1}, where="records/track_non_record_16mb/x").non_record
+    assert claims({"val_bpb": 1.1, "track": "non-record-10min-16mb"}).non_record
+    assert claims({"val_bpb": 1.1}, title="[Non-Record] a try").non_record
+    assert not claims({"val_bpb": 1.1, "track": "10min_16mb"}, readme="# Record").non_record
+    assert not says_non_record("this is not a non-record entry")

@@ -1,0 +1,92 @@
+"""Effective configuration: override > log > command > default, with the place of each and every conflict."""
+
+from __future__ import annotations
+
+from checks.program.program import EnvConstant
+from checks.submission.configuration import effective_configuration, same_value
+from checks.submission.logs import read_log
+from checks.submission.model import Run, RunCommand, Setting
+from tests.submission import log_samples as sample
+
+CONSTANTS = (
+    EnvConstant("NUM_LAYERS", "10", 40),
+    EnvConstant("TTT_ENABLED", "0", 41),
+    EnvConstant("TTT_EPOCHS", "1", 42),
+    EnvConstant("MAX_WALLCLOCK_SECONDS", "600.0", 43),
+    EnvConstant("SEED", "1337", 44),
+    EnvConstant("XSA_LAST_N", "0", 45),
+)
+COMMAND = RunCommand(
+    "README.md",
+    30,
+    script="train_gpt.py",
+    environment={"NUM_LAYERS": "12", "TTT_ENABLED": "1"},
+    lines={"NUM_LAYERS": 29},
+)
+
+
+def resolve(
+    commands: tuple[RunCommand, ...] = (), runs: tuple[Run, ...] = (), overrides: dict[str, str] | None = None
+) -> dict[str, Setting]:
+    return dict(effective_configuration(CONSTANTS, commands, runs, overrides or {}, "train_gpt.py"))
+
+
+def runs_of(text: str) -> tuple[Run, ...]:
+    return read_log("train.log", text.encode(), {})
+
+
+def test_defaults_name_their_line() -> None:
+    assert resolve()["NUM_LAYERS"] == Setting("10", "default train_gpt.py:40", (), "10", "train_gpt.py:40")
+
+
+def test_command_beats_default() -> None:
+    found = resolve((COMMAND,))
+    assert (found["NUM_LAYERS"].value, found["NUM_LAYERS"].from_) == ("12", "README.md:29")
+    assert found["TTT_ENABLED"].from_ == "README.md:30" and found["TTT_ENABLED"].default == "0"
+
+
+def test_log_beats_command_and_the_conflict_is_kept() -> None:
+    runs = runs_of(sample.PHASED.replace("ttt_enabled: True", "ttt_enabled: False"))
+    setting = resolve((COMMAND,), runs)["TTT_ENABLED"]
+    assert setting.value == "0" and setting.from_.startswith("train.log:")
+    assert setting.conflicts == (("1", "README.md:30"),)
+
+
+def test_override_beats_all() -> None:
+    assert resolve((COMMAND,), (), {"NUM_LAYERS": "9"})["NUM_LAYERS"].value == "9"
+
+
+def test_printed_values_are_spelled_as_the_environment_would() -> None:
+    found = resolve((), runs_of(sample.PHASED))
+    assert found["TTT_ENABLED"].value == "1" and found["MAX_WALLCLOCK_SECONDS"].value == "600.0"
+    assert found["SEED"].value == "1234"
+
+
+def test_settings_of_a_phase_and_mechanisms_at_work() -> None:
+    text = sample.header() + sample.training() + sample.export() + sample.ROUNDTRIP + sample.ttt()
+    found = resolve((), runs_of(text))
+    assert found["TTT_EPOCHS"].value == "3" and found["TTT_EPOCHS"].from_.startswith("train.log:")
+    assert found["TTT_ENABLED"].value == "1"
+    assert found["XSA_LAST_N"].from_.startswith("default")
+
+
+def test_only_complete_runs_count_when_there_is_one() -> None:
+    cut = sample.PHASED.split("stopping_early")[0].replace("ttt_enabled: True", "ttt_enabled: False")
+    runs = (*runs_of(cut), *runs_of(sample.PHASED))
+    assert resolve((), runs)["TTT_ENABLED"].conflicts == ()
+    assert resolve((), runs)["TTT_ENABLED"].value == "1"
+
+
+def test_command_of_another_script_does_not_count() -> None:
+    other = RunCommand("README.md", 5, script="train_old.py", environment={"NUM_LAYERS": "7"})
+    assert resolve((other,))["NUM_LAYERS"].value == "10"
+
+
+def test_variables_that_the_script_does_not_list_are_kept() -> None:
+    command = RunCommand("README.md", 5, script="train_gpt.py", environment={"OMP_NUM_THREADS": "1"})
+    assert resolve((command,))["OMP_NUM_THREADS"].value == "1"
+
+
+def test_same_value() -> None:
+    assert same_value("True", "1") and same_value("600.000", "600") and same_value("524_288", "524288")
+    assert same_value("off", "0") and not same_value("0.1", "0.10001") and not same_value("zlib", "lzma")
