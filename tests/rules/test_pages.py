@@ -47,7 +47,9 @@ def test_every_rule_has_a_whole_page(rule: Rule) -> None:
     for kind in ("violating", "legal"):
         assert sum(e.kind == kind for e in page.examples) >= MINIMUM, f"fewer than {MINIMUM} {kind} shapes"
     assert not [e.shape for e in page.examples if e.kind == "legal" and any(x.code == rule.code for x in e.expected)]
-    assert not [e.shape for e in page.examples if e.kind == "violating" and not any(x.code == rule.code for x in e.expected)]
+    assert not [
+        e.shape for e in page.examples if e.kind == "violating" and not any(x.code == rule.code for x in e.expected)
+    ]
 
 
 def test_every_code_of_the_rulebook_has_a_rule() -> None:

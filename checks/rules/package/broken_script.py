@@ -63,8 +63,8 @@ def _refused(script: Script) -> bool:
 
 
 def _place(case: Case, script: Script) -> Evidence:
-    match = _LINE.search(script.error)
-    line = int(match[1]) if match else 1
+    named = _LINE.findall(script.error)
+    line = int(named[-1]) if named else 1  # Python's own parser comes last and counts as people do
     lines = script.text.splitlines()
     excerpt = lines[line - 1][:160] if 0 < line <= len(lines) else ""
     what = "a merge conflict left in" if _CONFLICT.match(excerpt) else _short(script.error)
