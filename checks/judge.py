@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -19,6 +19,7 @@ from checks.verdict import (
     Outcome,
     Recommendation,
     RulebookRef,
+    Status,
     SubmissionVerdict,
     Target,
     Verdict,
@@ -65,11 +66,10 @@ def judge(
     pull_request = replace(pull_request, submissions=tuple(r.submission for r in readings))
     judge_one = _Judge(pull_request, rulebook, options, announce)
     notes = pull_request.notes
-    if readings:
-        findings = judge_one.whole() if pull_request.changes else ()
-        submissions = tuple(judge_one.submission(r) for r in readings)
-    else:
-        findings, submissions, notes = (), (), (NO_SUBMISSION, *notes)
+    findings = judge_one.whole() if pull_request.changes else ()
+    submissions = tuple(judge_one.submission(r) for r in readings)
+    if not readings and not claims_submission(findings):
+        findings, notes = (), (NO_SUBMISSION, *notes)
     verdict = Verdict(
         tool_version=options.tool_version,
         rulebook=RulebookRef(
@@ -96,12 +96,18 @@ def judge(
     return weigh(verdict)
 
 
+def claims_submission(findings: Iterable[Finding]) -> bool:
+    """Whether a pull request without a record folder is a submission by its own words: the rule on files found so."""
+    return any(f.rule == "missing-files" and f.status is Status.FAIL for f in findings)
+
+
 def weigh(verdict: Verdict) -> Verdict:
     """Conclude from the findings as they stand: each folder by its own, the pull request by all.
 
-    Without a record folder nothing was judged: undetermined, for a person to look at.
+    A pull request without a record folder is no submission: nothing was judged, so it is undetermined, for a person to
+    look at. It is judged only where it claims a result all the same.
     """
-    if not verdict.submissions:
+    if not verdict.submissions and not claims_submission(verdict.findings):
         return replace(verdict, verdict=Outcome.UNDETERMINED, recommendation=Recommendation.HUMAN_REVIEW)
     submissions = []
     for submission in verdict.submissions:
@@ -122,7 +128,7 @@ class _Judge:
     def whole(self) -> tuple[Finding, ...]:
         """Ask the rules on the pull request as a whole."""
         case = PullRequestCase(self.pull_request, self.rulebook)
-        place = Evidence(self.pull_request.submissions[0].path)
+        place = Evidence(next((c.path for c in self.pull_request.changes), self.pull_request.path))
         return tuple(
             self._ask(rule, "", partial(rule.check_pull_request, case), place)
             for rule in self._rules()
