@@ -81,8 +81,8 @@ class Config:
 def find(directory: Path, target: Path | None) -> Path | None:
     """Return the ``pgolf.toml`` of ``directory``, or None.
 
-    It is not taken when directory and target (None: a git directory) lie within one another: the file could then come
-    from the submission. Parents are not searched.
+    It is not taken when directory and target (the folder, checkout or git directory reviewed) lie within one another:
+    the file could then come from the submission. Parents are not searched.
     """
     path = directory / FILENAME
     here = directory.resolve()

@@ -29,6 +29,7 @@ _JUDGING = [
     click.option("--select", metavar="RULE,…", multiple=True, help="Ask only these rules."),
     click.option("--ignore", metavar="RULE,…", multiple=True, help="Do not ask these rules."),
     click.option("--env", "environment", metavar="K=V", multiple=True, help="Set a variable of the run configuration."),
+    click.option("--rulebook", metavar="FILE", type=click.Path(path_type=Path), help="Judge by another rulebook."),
     click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="The reviewer's pgolf.toml."),
     click.option("--fail-on", type=click.Choice(["fail", "warn", "unknown"]), help="Let these block as well."),
 ]
@@ -40,7 +41,7 @@ def target_options(command: F) -> F:
 
 
 def judging_options(command: F) -> F:
-    """Add --as-of, --record, --select, --ignore, --env, --config and --fail-on."""
+    """Add --as-of, --record, --select, --ignore, --env, --rulebook, --config and --fail-on."""
     return _all(command, _JUDGING)
 
 
@@ -72,6 +73,7 @@ def request_from(values: dict[str, Any]) -> Any:
         select=_codes(values.pop("select")),
         ignore=_codes(values.pop("ignore")),
         environment=dict(_pair(text) for text in values.pop("environment")),
+        rulebook=values.pop("rulebook"),
         config=values.pop("config"),
         fail_on=values.pop("fail_on"),
     )

@@ -32,6 +32,7 @@ class Request:
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    rulebook: Path | None = None
     config: Path | None = None
     fail_on: str | None = None
 
@@ -101,7 +102,7 @@ def _settings(request: Request) -> config.Config:
         if code not in known:
             raise UsageFault(f"there is no rule {code!r}: `pgolf rules` lists them")
     target = request.target
-    path = request.config or config.find(Path.cwd(), target.path)
+    path = request.config or config.find(Path.cwd(), target.path or target.git_dir)
     try:
         settings = config.load(path, known)
     except config.ConfigError as error:
@@ -110,6 +111,7 @@ def _settings(request: Request) -> config.Config:
         settings,
         select=request.select or settings.select,
         ignore=tuple(dict.fromkeys((*settings.ignore, *request.ignore))),
+        rulebook=request.rulebook or settings.rulebook,
         fail_on=request.fail_on or settings.fail_on or "fail",
     )
 

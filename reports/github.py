@@ -36,7 +36,7 @@ def step_summary(verdict: Verdict) -> str:
 def _annotation(command: str, finding: Finding) -> str:
     text = finding.summary + (f"\nClears it: {finding.clears}" if finding.clears else "")
     place = _place(finding.evidence[0]) if finding.evidence else ""
-    title = escape.property_value(f"{finding.rule}: {shorten(finding.title, 120)}")
+    title = escape.property_value(f"{finding.rule}: {shorten(outline.title(finding), 120)}")
     return f"::{command} {place}title={title}::{escape.message(shorten(text, 2_000))}"
 
 

@@ -146,7 +146,7 @@ def _finding(finding: Finding, kind: str, folder: str, verdict: Verdict) -> _Fin
     return _Finding(
         kind=kind,
         rule=finding.rule,
-        title=finding.title,
+        title=outline.title(finding),
         note="does not block" if finding.status is Status.FAIL and not finding.blocking and not finding.waiver else "",
         summary=shorten(finding.summary, 4_000),
         clears=shorten(finding.clears, 4_000),

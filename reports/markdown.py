@@ -127,7 +127,7 @@ def _finding_blocks(findings: Iterable[Finding], verdict: Verdict) -> Iterator[_
 
 
 def _finding(finding: Finding, verdict: Verdict) -> str:
-    title = md.text(shorten(finding.title, 200))
+    title = md.text(shorten(outline.title(finding), 200))
     blocks = "" if finding.blocking or finding.status is not Status.FAIL else " (does not block)"
     parts = [
         f"**{title}** · {md.code(shorten(finding.rule, 60))}{blocks}  ",

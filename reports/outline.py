@@ -129,6 +129,11 @@ def rule_set(verdict: Verdict) -> str:
     return f"Rules: {rules}. Tool: pgolf {verdict.tool_version}."
 
 
+def title(finding: Finding) -> str:
+    """Return the finding's title; that of an undecided rule asks, because the title names the breach."""
+    return f"Undecided: {finding.title}?" if finding.status is Status.UNKNOWN else finding.title
+
+
 def place(evidence: Evidence, folder: str = "") -> str:
     """Return "file:line" or "file:line-end", relative to ``folder``; the file alone when the fact has no line."""
     file = relative(evidence.file, folder)

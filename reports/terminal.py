@@ -39,7 +39,15 @@ def render(verdict: Verdict, *, color: bool = False, width: int = 100) -> str:
         color: write ANSI colours; the caller passes whether standard output is a terminal.
         width: columns of the terminal.
     """
-    return "\n".join(_Page(color, max(width, 60)).verdict(verdict)).rstrip() + "\n"
+    rows = "\n".join(_Page(color, max(width, 60)).verdict(verdict)).rstrip().split("\n")
+    return "\n".join(_no_command(row) for row in rows) + "\n"
+
+
+def _no_command(row: str) -> str:
+    """Keep GitHub's runner, which reads every line of a log, from taking text for a workflow command."""
+    row = row.replace("##[", "#\\#[")
+    bare = row.lstrip()
+    return row[: len(row) - len(bare)] + "\\" + bare if bare.startswith("::") else row
 
 
 class _Page:

@@ -12,8 +12,8 @@ from reports.facts import SubmissionFacts, number
 def charts(facts: SubmissionFacts, limits: Mapping[str, float], criticised: Set[str]) -> list[Chart]:
     """Return the charts that the facts allow, in the order in which a reviewer asks.
 
-    ``criticised``: rules that fail or warn. A bar is only marked as over its limit where the rule says so too, because the
-    rules tolerate what organisers do (a last step that ends 0.1 s late).
+    ``criticised``: rules that fail or warn. A bar is only marked as over its limit where the rule says so too, because
+    the rules tolerate what organisers do (a last step that ends 0.1 s late).
     """
     drawn = [
         seeds.chart(facts),

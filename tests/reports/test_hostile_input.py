@@ -117,7 +117,9 @@ def check_html(text: str) -> None:
 
 def check_terminal(text: str) -> None:
     verdict = poison(violation(), text)
-    assert not invisible(reports.render("terminal", verdict))
+    plain = reports.render("terminal", verdict)
+    assert not invisible(plain)
+    assert not [row for row in plain.splitlines() if row.strip().startswith("::") or "##[" in row]
     coloured = reports.FORMATS["terminal"].renderer(verdict, color=True)
     assert not invisible(re.sub(r"\x1b\[[0-9;]{1,8}m", "", coloured))
 
