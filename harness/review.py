@@ -66,6 +66,8 @@ def judge_bounded(
     Raises:
         InternalFault: the child failed outside any step, or too often.
     """
+    more = max(0, len(pull_request.submissions) - 1)
+    limits = limits or bounded.Limits(wall_seconds=120 + 30 * more, cpu_seconds=60 + 15 * more)
     skip: dict[str, str] = dict(options.skip)
     for _ in range(MAX_ATTEMPTS):
         outcome = bounded.run(work(pull_request, rulebook, replace(options, skip=dict(skip))), limits)

@@ -43,20 +43,26 @@ def read_folder(root: Path) -> tuple[dict[str, SourceFile], tuple[str, ...]]:
 def record_folders(paths: Iterable[str]) -> tuple[str, ...]:
     """Return the record folders among repository paths, sorted.
 
-    A record folder is ``records/track_*/<name>``. Another folder counts when its author plainly meant it as one: it
-    holds a submission.json, or lies in ``records/`` and holds a training script beside a README or a log.
+    A record folder is ``records/track_*/<name>`` with a script, a log or a submission.json in it: a folder of notes alone
+    submits nothing. Where there is none, other folders count that their authors plainly meant as one: with a
+    submission.json, or in ``records/`` with a training script beside a README or a log.
     """
+    tracked: set[str] = set()
     by_folder: dict[str, set[str]] = {}
-    found = set()
     for path in paths:
         parts = path.split("/")
         if len(parts) >= 4 and parts[0] == RECORDS and parts[1].startswith(TRACK_PREFIX):
-            found.add("/".join(parts[:3]))
+            if _submits(parts[-1].lower()):
+                tracked.add("/".join(parts[:3]))
         elif len(parts) >= 2:
             by_folder.setdefault("/".join(parts[:-1]), set()).add(parts[-1].lower())
-    for folder, names in by_folder.items():
-        if "submission.json" in names or (folder.startswith(f"{RECORDS}/") and _looks_complete(names)):
-            found.add(folder)
+    if tracked:
+        return tuple(sorted(tracked))
+    found = {
+        folder
+        for folder, names in by_folder.items()
+        if "submission.json" in names or (folder.startswith(f"{RECORDS}/") and _looks_complete(names))
+    }
     return tuple(sorted(f for f in found if not _inside_another(f, found)))
 
 
@@ -72,6 +78,10 @@ def resembles_submission(paths: Iterable[str]) -> bool:
     """Whether a folder has at least one of the files that a record folder is made of."""
     names = {path.rsplit("/", 1)[-1].lower() for path in paths}
     return any(n in {"submission.json", "readme.md"} or n.endswith((".py", ".log")) for n in names)
+
+
+def _submits(name: str) -> bool:
+    return name.endswith((".py", ".log", ".txt")) or (name.startswith("submission") and name.endswith(".json"))
 
 
 def _looks_complete(names: set[str]) -> bool:

@@ -31,7 +31,7 @@ ALL_PULL_REQUESTS = "refs/pull/*/head"
 @click.option(
     "--rulings", metavar="FILE", type=click.Path(path_type=Path), help="Print the agreement with these rulings."
 )
-@click.option("--timeout", default=120.0, type=click.FloatRange(1), metavar="S", help="Wall clock of one review.")
+@click.option("--timeout", default=300.0, type=click.FloatRange(1), metavar="S", help="Wall clock of one review.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
 def command(
     git_dir: Path,
@@ -59,7 +59,7 @@ def command(
         known = {item.name for item in items}
         found = sweep.pull_requests(repository, refs or ALL_PULL_REQUESTS)[::every]
         items += [item for item in found if item.name not in known]
-    plan = sweep.Sweep(repository, output, jobs, limits=Limits(wall_seconds=timeout), base=base)
+    plan = sweep.Sweep(repository, output, jobs, limits=Limits(timeout, cpu_seconds=int(timeout)), base=base)
     results = []
     for done in plan.run(items):
         results.append(done)
