@@ -13,6 +13,7 @@ from typing import Any
 
 import libcst as cst
 
+from checks.program.lower_calls import argument, lower_annotation, parameters
 from checks.program.lower_cursor import (
     Cursor,
     Lowering,
@@ -25,7 +26,7 @@ from checks.program.lower_cursor import (
     placed,
     target,
 )
-from checks.program.lower_expressions import EXPRESSIONS, argument, lower_annotation, parameters
+from checks.program.lower_expressions import EXPRESSIONS
 from checks.program.lower_patterns import pattern
 from checks.program.lower_statements import SMALL, type_parameters
 

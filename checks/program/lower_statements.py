@@ -7,8 +7,9 @@ from typing import Any
 
 import libcst as cst
 
+from checks.program.lower_calls import lower_annotation
 from checks.program.lower_cursor import DEL, STORE, Cursor, Lowering, around, expression, gap, placed, store, target
-from checks.program.lower_expressions import BINARY, lower_annotation
+from checks.program.lower_expressions import BINARY
 
 _AUGMENTED: dict[type, ast.operator] = {
     getattr(cst, name + "Assign"): BINARY[getattr(cst, name)]

@@ -99,6 +99,12 @@ def with_keywords_spaced(text: str) -> str:
     """``1if x else"y"`` -> ``1 if x else "y"``: LibCST wants the spaces that minifiers leave out; lines stay."""
 
     def spaced(match: re.Match[str]) -> str:
-        return match.group() if match["word"] is None else f" {match['word']} "
+        word = match["word"]
+        if word is None:
+            return match.group()
+        before = text[match.start() - 1 : match.start()]
+        after = text[match.end() : match.end() + 1]
+        left = " " if before and (before.isdigit() or before in ")]}'\"") else ""
+        return f"{left}{word} " if after in "'\"([{~+-" and after else f"{left}{word}"
 
     return _CRAMPED.sub(spaced, text)

@@ -169,8 +169,10 @@ DECODERS: dict[str, Callable[..., Any]] = {
     "bytearray.fromhex": bytes.fromhex,
     "ast.literal_eval": _literal,
 }
-for _name in ("b85decode", "a85decode", "b64decode", "standard_b64decode", "urlsafe_b64decode", "b32decode", "b32hexdecode",
-              "b16decode", "decodebytes", "z85decode"):  # fmt: skip
+for _name in (
+    "b85decode", "a85decode", "b64decode", "standard_b64decode", "urlsafe_b64decode", "b32decode", "b32hexdecode",
+    "b16decode", "decodebytes", "z85decode",
+):  # fmt: skip
     if hasattr(base64, _name):
         DECODERS[f"base64.{_name}"] = getattr(base64, _name)
 

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from checks.program import unpack_files, unpack_methods
+from checks.program.parse_bounds import excess
 from checks.program.source import Undecodable, decode
 from checks.program.unpack_decoders import DECODERS, DECOMPRESSORS, NEVER
 from checks.program.unpack_expressions import attribute, evaluate
@@ -47,9 +48,30 @@ _SUBPROCESS = frozenset(
                                  "spawnl", "posix_spawn")}
 )  # fmt: skip
 _IGNORED = frozenset(
-    "sys.path.insert sys.path.append sys.path.extend sys.stdout.write sys.stdout.flush os.makedirs os.mkdir os.chmod os.remove os.unlink"
-    " os.chdir os.umask os.close shutil.rmtree atexit.register warnings.filterwarnings builtins.print time.sleep"
-    " linecache.checkcache gc.collect os.fsync sys.setrecursionlimit".split()
+    [
+        "sys.path.insert",
+        "sys.path.append",
+        "sys.path.extend",
+        "sys.stdout.write",
+        "sys.stdout.flush",
+        "os.makedirs",
+        "os.mkdir",
+        "os.chmod",
+        "os.remove",
+        "os.unlink",
+        "os.chdir",
+        "os.umask",
+        "os.close",
+        "shutil.rmtree",
+        "atexit.register",
+        "warnings.filterwarnings",
+        "builtins.print",
+        "time.sleep",
+        "linecache.checkcache",
+        "gc.collect",
+        "os.fsync",
+        "sys.setrecursionlimit",
+    ]
 )
 
 
@@ -101,6 +123,8 @@ def call(name: str, args: list[Any], keywords: dict[str, Any], scope: Scope, mac
     unknown = next((value for value in (*args, *keywords.values()) if isinstance(value, Unknown)), None)
     if unknown is not None:
         return unknown
+    if name == "builtins.str" and args and isinstance(args[0], Path):
+        return str(args[0].pure)
     if name in ITERATING:
         return bounded(ITERATING[name](args, keywords, scope, machine))
     if name in DECODERS or name in PURE:
@@ -128,8 +152,6 @@ def method(owner: Any, name: str, args: list[Any], keywords: dict[str, Any], sco
             target = args[0] if args and isinstance(args[0], Module) else owner
             return _run_file(owner.path, machine, "importlib", Globals(target.scope, _main_or(owner.name)))
         return Unknown(f"{name}() of module {owner.name}")
-    if isinstance(owner, Code):
-        return machine.execute(owner, Globals(scope.module), machine.line, "call of compiled code")
     if isinstance(owner, Decompressor):
         return _decompress(owner, name, args, machine)
     return unpack_methods.method(owner, name, args, keywords, machine)
@@ -179,11 +201,14 @@ def _eval(args: list[Any], keywords: dict[str, Any], scope: Scope, machine: Mach
             return _exec(args, keywords, scope, machine)
         code = code.source
     if isinstance(code, Unknown):
-        machine.failures.append((machine.line, code.reason))
+        machine.fail(machine.line, code.reason)
         return code
     text = decoded(bytes(code)) if isinstance(code, (bytes, bytearray)) else code
     if not isinstance(text, str) or len(text) > 200_000:
         return Unknown("eval of something that is not a short text")
+    too_deep = excess(text).too_deep
+    if too_deep:
+        raise Refused(too_deep)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(text.strip(), mode="eval")
@@ -206,7 +231,9 @@ def _import(args: list[Any], keywords: dict[str, Any], scope: Scope, machine: Ma
 
 
 def _import_module(args: list[Any], keywords: dict[str, Any], scope: Scope, machine: Machine) -> Any:
-    return machine.imported(args[0]) if args and isinstance(args[0], str) else Unknown("an import whose name is not known")
+    return (
+        machine.imported(args[0]) if args and isinstance(args[0], str) else Unknown("an import whose name is not known")
+    )
 
 
 def _getattr(args: list[Any], keywords: dict[str, Any], scope: Scope, machine: Machine) -> Any:
@@ -252,7 +279,9 @@ def _run_path(args: list[Any], keywords: dict[str, Any], scope: Scope, machine: 
 def _run_module(args: list[Any], keywords: dict[str, Any], scope: Scope, machine: Machine) -> Any:
     name = args[0] if args else keywords.get("mod_name")
     path = machine.module_file(name) if isinstance(name, str) else None
-    return _run_file(path or Unknown("a module that is not among the files"), machine, "runpy.run_module", Globals(Scope()))
+    return _run_file(
+        path or Unknown("a module that is not among the files"), machine, "runpy.run_module", Globals(Scope())
+    )
 
 
 def _function_type(args: list[Any], keywords: dict[str, Any], scope: Scope, machine: Machine) -> Any:

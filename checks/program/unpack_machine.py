@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from checks.program import unpack_library
+from checks.program.unpack_data import items
 from checks.program.unpack_decoders import DECODERS
-from checks.program.unpack_expressions import binary, evaluate, items, subscript
+from checks.program.unpack_expressions import evaluate
 from checks.program.unpack_values import (
     MAX_DEPTH,
     MAX_LAYER_BYTES,
@@ -24,15 +25,15 @@ from checks.program.unpack_values import (
     Function,
     Globals,
     Module,
-    Path,
     Ref,
     Refused,
     Scope,
     Unknown,
+    is_plain,
 )
 
 #: What whitelisted functions raise when their input is not what they expect.
-DATA_ERRORS = (
+DATA_ERRORS: tuple[type[Exception], ...] = (
     ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, OSError, MemoryError, RecursionError,
     SyntaxError, *unpack_library.LIBRARY_ERRORS,
 )  # fmt: skip
@@ -51,7 +52,7 @@ class Executed:
     file: str = ""
 
 
-class _Leave(Exception):
+class Leave(Exception):
     """``return``, ``break``, ``continue`` or the end of the program while walking statements."""
 
     def __init__(self, kind: str, value: Any = None) -> None:
@@ -71,19 +72,27 @@ class Machine:
     files: dict[str, bytes]
     script_path: str
     budget: int
-    second_layer: Callable[[str, int], ast.Module | None]
+    second_layer: Callable[[str], ast.Module | None]
+    expressions: Mapping[type, Callable[[Any, Scope, Machine], Any]]
+    statements: Mapping[type, Callable[[Any, Scope, Machine], None]]
+    #: Functions that are walked when called; None for all. Others are, when all their arguments are constants.
+    followed: frozenset[str] | None = None
     environ: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, tuple[str, int]] = field(default_factory=dict)
     modules: dict[str, Any] = field(default_factory=dict)
     executed: list[Executed] = field(default_factory=list)
     written: set[str] = field(default_factory=set)
-    failures: list[tuple[int, str]] = field(default_factory=list)
+    #: Line, reason and depth (0 is the script itself) of every piece of code that is run and not known.
+    failures: list[tuple[int, str, int]] = field(default_factory=list)
     mentioned: set[tuple[str, int]] = field(default_factory=set)
     how: list[str] = field(default_factory=list)
     line: int = 0
     depth: int = 0
     calls: int = 0
     temporary: int = 0
+
+    def __post_init__(self) -> None:
+        self.main = Scope(dict(self.globals))
 
     def step(self) -> None:
         """Count one expression or statement."""
@@ -92,6 +101,10 @@ class Machine:
             raise BudgetSpent
 
     tick = step
+
+    def fail(self, line: int, reason: str) -> None:
+        """Note code that is run and not known."""
+        self.failures.append((line, reason, self.depth))
 
     def mention(self, name: str, line: int) -> None:
         """Note that the walk came by an exec-like name, so that it is not reported as never reached."""
@@ -164,6 +177,8 @@ class Machine:
                 return self._call_function(function, args, keywords)
             if isinstance(function, Unknown):
                 return function
+            if isinstance(function, Code):
+                return self.execute(function, Globals(scope.module), line, "call of compiled code")
             if isinstance(function, Ref):
                 out = unpack_library.call(function.name, args, keywords, scope, self)
                 if function.name in DECODERS and not isinstance(out, Unknown):
@@ -181,6 +196,10 @@ class Machine:
         if self.calls >= _MAX_CALLS:
             return Unknown("functions calling each other too deeply")
         node = function.node
+        if self.followed is not None and isinstance(node, ast.FunctionDef) and node.name not in self.followed:
+            given = [*args, *keywords.values()]
+            if not given or not all(is_plain(value) for value in given):
+                return Unknown(f"{node.name}() of the script")
         scope = Scope(outer=function.scope)
         positional = [*node.args.posonlyargs, *node.args.args]
         for parameter, default in zip(reversed(positional), reversed(function.defaults), strict=False):
@@ -202,7 +221,7 @@ class Machine:
             if isinstance(node, ast.Lambda):
                 return evaluate(node.body, scope, self)
             self.run(node.body, scope)
-        except _Leave as leave:
+        except Leave as leave:
             if leave.kind != "return":
                 raise
             return leave.value
@@ -213,17 +232,17 @@ class Machine:
     def execute(self, code: Any, into: Any, line: int, how: str, file: str = "") -> Any:
         """The script runs ``code`` (text, bytes or compiled) in ``into``: remember it and look into it."""
         if isinstance(code, Unknown):
-            self.failures.append((line, code.reason))
+            self.fail(line, code.reason)
             return code
         if isinstance(code, Code):
             code = code.source
         if isinstance(code, (bytes, bytearray)):
             code = unpack_library.decoded(bytes(code))
         if not isinstance(code, str):
-            self.failures.append((line, f"{how} of something that is not source code"))
+            self.fail(line, f"{how} of something that is not source code")
             return Unknown("code that is not source")
         if len(code) > MAX_LAYER_BYTES:
-            self.failures.append((line, f"unpacks to more than {MAX_LAYER_BYTES:,} characters"))
+            self.fail(line, f"unpacks to more than {MAX_LAYER_BYTES:,} characters")
             return Unknown("too much code")
         module = into.module if isinstance(into, Globals) else ""
         if isinstance(into, dict) and not {"__name__"} & into.keys():
@@ -231,9 +250,10 @@ class Machine:
         self.executed.append(Executed(code, line, (*self.how, how), module, self.depth + 1, file))
         self.how = []
         if self.depth + 1 >= MAX_DEPTH:
-            self.failures.append((line, f"more than {MAX_DEPTH} layers"))
+            if self.second_layer(code) is not None:
+                self.failures.append((line, f"more than {MAX_DEPTH} layers", self.depth + 1))
             return None
-        tree = self.second_layer(code, self.depth + 1)
+        tree = self.second_layer(code)
         if tree is not None:
             self._descend(tree, into)
         return None
@@ -244,7 +264,7 @@ class Machine:
         before = self.line
         try:
             self.run(tree.body, scope)
-        except _Leave:
+        except Leave:
             pass
         finally:
             self.depth -= 1
@@ -254,6 +274,28 @@ class Machine:
     def globals(self) -> dict[str, Any]:
         """Names that every module starts with."""
         return {"__file__": self.script_path, "__name__": "__main__"}
+
+    # -- modules -------------------------------------------------------------------------------------------------------
+
+    def imported(self, name: str) -> Any:
+        """``import name``: a module that the script made or wrote, else a name of the library."""
+        if name in self.modules:
+            return self.modules[name]
+        path = self.module_file(name)
+        if path is None or path not in self.written:
+            return Ref(name)
+        module = Module(name, Scope(dict(self.globals) | {"__name__": name}), path)
+        self.modules[name] = module
+        self.execute(self.files[path], Globals(module.scope, name), self.line, "import", path)
+        return module
+
+    def module_file(self, name: str) -> str | None:
+        """The file of the made-up file system that ``import name`` finds."""
+        tail = f"/{name.replace('.', '/')}.py"
+        here = posixpath.dirname(self.script_path) + tail
+        if here in self.files:
+            return here
+        return next((path for path in self.written if path.endswith(tail)), None)
 
     # -- files ---------------------------------------------------------------------------------------------------------
 
@@ -283,7 +325,7 @@ class Machine:
         for statement in body:
             self.step()
             self.line = statement.lineno
-            handler = _STATEMENTS.get(type(statement))
+            handler = self.statements.get(type(statement))
             if handler is not None:
                 try:
                     handler(statement, scope, self)
@@ -294,6 +336,8 @@ class Machine:
 
     def _blame(self, statement: ast.stmt, scope: Scope, reason: str) -> None:
         for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and node.id in ("exec", "eval"):
+                self.fail(node.lineno, reason)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 scope.set(node.id, Unknown(reason))
 
@@ -301,10 +345,11 @@ class Machine:
         """Walk a whole program."""
         try:
             self.run(body, scope)
-        except _Leave:
+        except Leave:
             pass
         except BudgetSpent:
-            self.failures.append((self.line, "takes more steps than the fold allows"))
+            if self.followed is None:
+                self.fail(self.line, "takes more steps than the fold allows")
 
 
 def _named(function: Any) -> str:
@@ -315,161 +360,3 @@ def _named(function: Any) -> str:
 
 def _shown(path: str) -> str:
     return path.removeprefix(ROOT + "/")
-
-
-def _assign(node: ast.Assign, scope: Scope, machine: Machine) -> None:
-    value = evaluate(node.value, scope, machine)
-    for target in node.targets:
-        machine.assign(target, value, scope)
-
-
-def _annotated(node: ast.AnnAssign, scope: Scope, machine: Machine) -> None:
-    if node.value is not None:
-        machine.assign(node.target, evaluate(node.value, scope, machine), scope)
-
-
-def _augmented(node: ast.AugAssign, scope: Scope, machine: Machine) -> None:
-    target = node.target
-    if isinstance(target, ast.Name):
-        old = evaluate(ast.Name(target.id, ast.Load(), lineno=node.lineno), scope, machine)
-    elif isinstance(target, ast.Subscript):
-        old = subscript(evaluate(target.value, scope, machine), evaluate(target.slice, scope, machine), machine)
-    else:
-        return
-    machine.assign(target, binary(type(node.op), old, evaluate(node.value, scope, machine)), scope)
-
-
-def _expression(node: ast.Expr, scope: Scope, machine: Machine) -> None:
-    evaluate(node.value, scope, machine)
-
-
-def _if(node: ast.If, scope: Scope, machine: Machine) -> None:
-    test = evaluate(node.test, scope, machine)
-    if isinstance(test, Unknown):
-        machine.run(node.body, scope)
-        machine.run(node.orelse, scope)
-    else:
-        machine.run(node.body if test else node.orelse, scope)
-
-
-def _for(node: ast.For, scope: Scope, machine: Machine) -> None:
-    try:
-        values = items(evaluate(node.iter, scope, machine), machine)
-    except Refused as refused:
-        values = [Unknown(str(refused))]
-    for value in values:
-        machine.assign(node.target, value, scope)
-        if not _once(node.body, scope, machine):
-            return
-    machine.run(node.orelse, scope)
-
-
-def _while(node: ast.While, scope: Scope, machine: Machine) -> None:
-    while True:
-        test = evaluate(node.test, scope, machine)
-        if not isinstance(test, Unknown) and not test:
-            break
-        if not _once(node.body, scope, machine):
-            return
-        if isinstance(test, Unknown):
-            break
-    machine.run(node.orelse, scope)
-
-
-def _once(body: list[ast.stmt], scope: Scope, machine: Machine) -> bool:
-    """One turn of a loop; False when it was broken off."""
-    try:
-        machine.run(body, scope)
-    except _Leave as leave:
-        if leave.kind == "break":
-            return False
-        if leave.kind != "continue":
-            raise
-    return True
-
-
-def _with(node: ast.With, scope: Scope, machine: Machine) -> None:
-    for item in node.items:
-        value = evaluate(item.context_expr, scope, machine)
-        if item.optional_vars is not None:
-            machine.assign(item.optional_vars, value, scope)
-    machine.run(node.body, scope)
-
-
-def _try(node: ast.Try, scope: Scope, machine: Machine) -> None:
-    before = len(machine.failures)
-    machine.run(node.body, scope)
-    machine.run(node.orelse, scope)
-    if len(machine.failures) > before or not machine.executed:
-        for handler in node.handlers:
-            try:
-                machine.run(handler.body, scope)
-            except _Leave as leave:
-                if leave.kind != "exit":
-                    raise
-    machine.run(node.finalbody, scope)
-
-
-def _def(node: ast.FunctionDef, scope: Scope, machine: Machine) -> None:
-    function: Any = machine.function(node, scope)
-    for decorator in reversed(node.decorator_list):
-        wrapped = machine.call(evaluate(decorator, scope, machine), [function], {}, scope, node.lineno)
-        function = function if isinstance(wrapped, Unknown) else wrapped
-    scope.set(node.name, function)
-
-
-def _class(node: ast.ClassDef, scope: Scope, machine: Machine) -> None:
-    scope.set(node.name, Unknown(f"class {node.name} of the script"))
-
-
-def _import(node: ast.Import, scope: Scope, machine: Machine) -> None:
-    for alias in node.names:
-        top = alias.name.partition(".")[0]
-        scope.set(alias.asname or top, machine.imported(alias.name if alias.asname else top))
-
-
-def _import_from(node: ast.ImportFrom, scope: Scope, machine: Machine) -> None:
-    for alias in node.names:
-        if alias.name == "*":
-            for name in unpack_library.exported(node.module or ""):
-                scope.set(name, machine.reference(Ref(f"{node.module}.{name}")))
-        else:
-            scope.set(alias.asname or alias.name, machine.reference(Ref(f"{node.module}.{alias.name}")))
-
-
-def _return(node: ast.Return, scope: Scope, machine: Machine) -> None:
-    raise _Leave("return", evaluate(node.value, scope, machine) if node.value is not None else None)
-
-
-def _leave(kind: str) -> Callable[[Any, Scope, Machine], None]:
-    def handler(node: Any, scope: Scope, machine: Machine) -> None:
-        raise _Leave(kind)
-
-    return handler
-
-
-def _shared(node: ast.Global | ast.Nonlocal, scope: Scope, machine: Machine) -> None:
-    scope.shared.update(node.names)
-
-
-_STATEMENTS: dict[type, Callable[[Any, Scope, Machine], None]] = {
-    ast.Assign: _assign,
-    ast.AnnAssign: _annotated,
-    ast.AugAssign: _augmented,
-    ast.Expr: _expression,
-    ast.If: _if,
-    ast.For: _for,
-    ast.While: _while,
-    ast.With: _with,
-    ast.Try: _try,
-    ast.FunctionDef: _def,
-    ast.ClassDef: _class,
-    ast.Import: _import,
-    ast.ImportFrom: _import_from,
-    ast.Return: _return,
-    ast.Break: _leave("break"),
-    ast.Continue: _leave("continue"),
-    ast.Raise: _leave("exit"),
-    ast.Global: _shared,
-    ast.Nonlocal: _shared,
-}

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import binascii
 import functools
-import hashlib
 import html
 import itertools
+import json
 import operator
+import re
 import struct
+import textwrap
 import urllib.parse
 import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import json
-
-from checks.program.unpack_expressions import binary, bounded_count, items
-from checks.program.unpack_values import Globals, Ref, Refused, Scope, Unknown
+from checks.program.unpack_data import binary, bounded_count, items
+from checks.program.unpack_values import MAX_VALUE_ITEMS, Globals, Ref, Refused, Scope, Unknown
 
 if TYPE_CHECKING:
     from checks.program.unpack_machine import Machine
-
-
-def _sized(make: Callable[..., Any]) -> Callable[..., Any]:
-    def made(*args: Any, **keywords: Any) -> Any:
-        if args and isinstance(args[0], int):
-            bounded_count(args[0])
-        return make(*args, **keywords)
-
-    return made
 
 
 def _json(text: Any, **ignored: Any) -> Any:
@@ -40,8 +32,6 @@ def _json(text: Any, **ignored: Any) -> Any:
 
 def _power(base: int, exponent: int, modulus: int | None = None) -> int:
     if modulus is None:
-        import ast  # only its class, as the name of the operator
-
         return int(binary(ast.Pow, base, exponent))
     return pow(base, exponent, modulus)
 
@@ -56,14 +46,26 @@ def _string(*args: Any) -> str:
     return str(*args)
 
 
-def _digest(name: str) -> Callable[..., Any]:
-    return lambda data=b"": hashlib.new(name, data, usedforsecurity=False).digest()
+def _sub(pattern: Any, replacement: Any, text: Any, *more: Any) -> Any:
+    if not isinstance(replacement, (str, bytes)) or len(text) * (len(replacement) + 1) > MAX_VALUE_ITEMS:
+        raise Refused("a substitution that grows too much")
+    return re.sub(_simple(pattern), replacement, text, count=more[0] if more else 0)
+
+
+def _simple(pattern: Any) -> Any:
+    """A pattern that cannot backtrack much: no groups, one quantifier at most."""
+    shown = pattern if isinstance(pattern, str) else pattern.decode("latin-1")
+    if len(shown) > 100 or "(" in shown or sum(shown.count(sign) for sign in "*+?{") > 1:
+        raise Refused("a regular expression that is not simple")
+    return pattern
 
 
 #: Functions of plain data by dotted name.
 PURE: dict[str, Callable[..., Any]] = {
-    **{f"builtins.{made.__name__}": made for made in (abs, ascii, bin, bool, chr, divmod, float, hash, hex, len, oct, ord, repr,
-                                                      round, slice, complex)},
+    **{
+        f"builtins.{made.__name__}": made
+        for made in (abs, ascii, bin, bool, chr, divmod, float, hash, hex, len, oct, ord, repr, round, slice, complex)
+    },
     "builtins.int": _int,
     "builtins.str": _string,
     "builtins.pow": _power,
@@ -81,6 +83,10 @@ PURE: dict[str, Callable[..., Any]] = {
     "operator.or_": operator.or_,
     "operator.not_": operator.not_,
     "json.loads": _json,
+    "re.sub": _sub,
+    "re.findall": lambda pattern, text: re.findall(_simple(pattern), text),
+    "re.split": lambda pattern, text: re.split(_simple(pattern), text),
+    "textwrap.dedent": textwrap.dedent,
     "struct.unpack": struct.unpack,
     "struct.unpack_from": struct.unpack_from,
     "struct.calcsize": struct.calcsize,
@@ -146,7 +152,9 @@ def _filter(args: list[Any], keywords: dict[str, Any], scope: Scope, machine: Ma
 def _reduce(args: list[Any], keywords: dict[str, Any], scope: Scope, machine: Machine) -> Any:
     values = items(args[1], machine)
     start = args[2:] or [values.pop(0)]
-    return functools.reduce(lambda left, right: machine.call(args[0], [left, right], {}, scope, machine.line), values, start[0])
+    return functools.reduce(
+        lambda left, right: machine.call(args[0], [left, right], {}, scope, machine.line), values, start[0]
+    )
 
 
 def _zip(args: list[Any], keywords: dict[str, Any], scope: Scope, machine: Machine) -> Any:
@@ -207,10 +215,6 @@ def _isinstance(args: list[Any], keywords: dict[str, Any], scope: Scope, machine
     if len(args) == 2 and isinstance(args[1], Ref):
         return type(args[0]).__name__ == args[1].name.removeprefix("builtins.")
     return Unknown("a test of a type")
-
-
-def _hasher(args: list[Any], keywords: dict[str, Any], scope: Scope, machine: Machine) -> Any:
-    return Unknown("a hash")
 
 
 #: Functions that walk iterables or call functions of the script; they get the machine, to be counted.
