@@ -72,7 +72,7 @@ def workspace_files(folder: Path) -> dict[str, int]:
     """Return the regular files of the workspace: relative path -> bytes. Links are not followed."""
     found = {}
     for base, folders, names in os.walk(f"{folder}/.", followlinks=False):
-        folders[:] = [f for f in folders if f != ".cache"]
+        folders[:] = [f for f in folders if f not in (".cache", ".root")]
         for name in names:
             path = Path(base) / name
             try:

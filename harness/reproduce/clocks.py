@@ -9,6 +9,7 @@ how a clock that runs slow shows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.reproduce.timeline import Step, Timeline
@@ -22,13 +23,15 @@ class Clocks:
     """Seconds by the harness's clock.
 
     ``training_wall`` counts everything from the first step to the last sign of training; ``training`` leaves out
-    ``validation`` (of ``validations`` passes). ``pauses_plausible`` is False when one pass took so much longer than
+    ``validation`` (of ``validations`` passes). ``warmup`` lies between the first read of a training shard and the first
+    step: compiling, as the rules allow, or more. ``pauses_plausible`` is False when one pass took so much longer than
     the others (or, alone, than the final evaluation) that training may hide in it. ``export`` lies between training
     and the artifact's last write; ``evaluation`` between that write and the last final score; ``headline`` is the
     part of it since the final score before the last. ``printed_*`` is what the submission says.
     """
 
     setup: float
+    warmup: float
     training: float
     training_wall: float
     validation: float
@@ -64,21 +67,21 @@ def pauses(steps: list[Step], start: float) -> list[float]:
     return found
 
 
-def read_clocks(timeline: Timeline, artifact_written: float | None, last_train_read: float | None) -> Clocks:
+def read_clocks(timeline: Timeline, artifact_written: float | None, train_reads: Sequence[float]) -> Clocks:
     """Compute the clocks of a finished (or stopped) run.
 
     Args:
         timeline: what was seen.
         artifact_written: when the artifact was last written, None when there is none.
-        last_train_read: when a training shard was last read before the artifact was written, None if never.
+        train_reads: when training shards were first and last read before the artifact was written.
     """
     start = training_start(timeline)
     until = artifact_written if artifact_written is not None else timeline.end
     signs = [s.at for s in timeline.steps if s.at <= until]
     if timeline.stop_line is not None and timeline.stop_line <= until:
         signs.append(timeline.stop_line)
-    if last_train_read is not None and start is not None and last_train_read >= start:
-        signs.append(min(last_train_read, until))
+    if start is not None:
+        signs += [read for read in train_reads if start <= read <= until]
     begun = start if start is not None else 0.0
     end = max(signs) if start is not None and signs else until
     excluded = pauses([s for s in timeline.steps if s.at <= end], begun)
@@ -90,6 +93,7 @@ def read_clocks(timeline: Timeline, artifact_written: float | None, last_train_r
     printed = [s.printed for s in timeline.steps if s.printed is not None]
     return Clocks(
         setup=begun if start is not None else 0.0,
+        warmup=max(begun - min(train_reads, default=begun), 0.0),
         training=max(wall - sum(excluded), 0.0),
         training_wall=wall,
         validation=sum(excluded),

@@ -48,7 +48,7 @@ class RunObserver:
     problem: str = ""
     _began: float = 0.0
     _confined: Confined | None = None
-    _looked: float = 0.0
+    _looked: float = -_HOLDING_SECONDS
     _phase: str = ""
 
     def started(self, at: float, confined: Confined) -> None:

@@ -120,7 +120,7 @@ def _record(
         for name, history in timeline.reads(DATA, train).items()
     }
     written = found.written if found else None
-    before = [last for _, last in reads.values() if written is None or last <= written]
+    before = [at for pair in reads.values() for at in pair if written is None or at <= written]
     code_read = timeline.reads("code")
     hidden = artifacts.hidden_reads(timeline, found.path, found.written) if found else {}
     changed = tuple(name for name, digest in plan.files.items() if sha256(shop.code / name) != digest)
@@ -131,7 +131,7 @@ def _record(
         plan=plan.digest,
         started=started,
         end=_end(ending),
-        clocks=read_clocks(timeline, written, max(before, default=None)),
+        clocks=read_clocks(timeline, written, before),
         printed=_printed(run) if run else None,
         artifact=found,
         script_bytes=(shop.code / plan.script).stat().st_size,

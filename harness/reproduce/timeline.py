@@ -46,14 +46,21 @@ class ScoreLine:
 
 @dataclass
 class FileHistory:
-    """When a file was made, last written and read. ``reads`` holds first and last read after each write."""
+    """When a file was made, last written, last opened, and first and last read."""
 
     created: float
     written: float | None = None
+    opened: float | None = None
     first_read: float | None = None
     last_read: float | None = None
     read_after_write: bool = False
     deleted: bool = False
+
+    def read_at(self, at: float) -> None:
+        """Note a read."""
+        self.first_read = at if self.first_read is None else min(self.first_read, at)
+        self.last_read = at if self.last_read is None else max(self.last_read, at)
+        self.read_after_write = self.read_after_write or (self.written is not None and at >= self.written)
 
 
 @dataclass
@@ -103,10 +110,14 @@ class Timeline:
             history = self.files[key] = FileHistory(at)
         if event.action is Action.WRITTEN:
             history.written, history.read_after_write, history.deleted = at, False, False
-        elif event.action is Action.READ or (event.action is Action.OPENED and event.tree == DATA):
-            history.first_read = at if history.first_read is None else history.first_read
-            history.last_read = at
-            history.read_after_write = history.written is not None
+        elif event.action is Action.OPENED:
+            history.opened = at
+            if event.tree == DATA:
+                history.read_at(at)
+        elif event.action is Action.READ:
+            history.read_at(at)
+        elif event.action is Action.CLOSED and event.tree != DATA and history.opened is not None:
+            history.read_at(history.opened)  # open for reading only: a mapping, whose reads leave no trace
         elif event.action is Action.DELETED:
             history.deleted = True
 

@@ -26,10 +26,11 @@ _MAX_WATCHES = 4096
 
 
 class Action(str, enum.Enum):
-    """What happened to a file. ``READ`` is a read, or the close of a file that was open for reading only."""
+    """What happened to a file. ``CLOSED`` is the close of a file that was open for reading only (at exit, of a mapping)."""
 
     OPENED = "opened"
     READ = "read"
+    CLOSED = "closed"
     CREATED = "created"
     WRITTEN = "written"
     DELETED = "deleted"
@@ -106,7 +107,8 @@ class Watcher:
         for bits, action in (
             (CREATE | MOVED_TO, Action.CREATED),
             (OPEN, Action.OPENED),
-            (ACCESS | CLOSE_NOWRITE, Action.READ),
+            (ACCESS, Action.READ),
+            (CLOSE_NOWRITE, Action.CLOSED),
             (CLOSE_WRITE, Action.WRITTEN),
             (DELETE | MOVED_FROM, Action.DELETED),
         ):

@@ -171,9 +171,8 @@ def _loop(
 
 
 def _read(observer: Observer, watcher: inotify.Watcher, output: Output) -> None:
-    now = time.monotonic()
-    for event in watcher.events():
-        observer.file(now, event)
+    for event in watcher.events():  # the queue keeps the order of all watches, so each event gets a later time
+        observer.file(time.monotonic(), event)
     for at, text in output.lines():
         observer.line(at, text)
 

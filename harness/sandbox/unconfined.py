@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -88,6 +89,13 @@ class OpenProgram:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _inside(folder: Path, root: Path, target: str) -> Path:
+    """Return where a path of the inside stands on the host."""
+    if target == WORKSPACE or target.startswith(f"{WORKSPACE}/"):
+        return folder / target[len(WORKSPACE) + 1 :]
+    return root / target.lstrip("/")
+
+
 class Unconfined:
     """Starts programs as they are."""
 
@@ -99,11 +107,17 @@ class Unconfined:
         (folder / "tmp").mkdir()
         mark = secrets.token_hex(16)
 
+        root = folder / ".root"
+        for bind in confinement.read_only:
+            link = _inside(folder, root, bind.target)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(bind.source)
+        tops = {WORKSPACE.split("/")[1], *(bind.target.split("/")[1] for bind in confinement.read_only)}
+        path = re.compile(rf"(?<![\w./-])/(?:{'|'.join(map(re.escape, sorted(tops)))})(?:/[^\s:=]*)?(?![\w.-])")
+
         def here(text: str) -> str:
             """Return the text with the inside's paths replaced by the host's."""
-            for bind in sorted(confinement.read_only, key=lambda b: -len(b.target)):
-                text = text.replace(bind.target, str(bind.source))
-            return text.replace(WORKSPACE, str(folder))
+            return path.sub(lambda match: str(_inside(folder, root, match[0])), text)
 
         for name, target in confinement.links.items():
             (folder / name).symlink_to(here(target))

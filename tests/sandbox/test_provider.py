@@ -261,6 +261,7 @@ def test_files_in_folders_made_during_the_run_are_seen() -> None:
     _, seen, _ = run(Bubblewrap(), script)
     assert FileEvent("workspace", "a/b/c", Action.WRITTEN) in seen.events
     assert FileEvent("workspace", "a/b/c", Action.READ) in seen.events
+    assert FileEvent("workspace", "a/b/c", Action.CLOSED) in seen.events
     assert FileEvent("shm", "hidden", Action.WRITTEN) in seen.events
 
 

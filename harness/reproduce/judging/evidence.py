@@ -43,8 +43,10 @@ def _score(case: Reproduction, say: Verdicts, measured: dict[int, float]) -> Fin
             "The submission claims no score.", [of_plan(case.plan.target)], "State val_bpb in submission.json."
         )
     mean = statistics.fmean(measured.values())
-    floor = float(case.rulebook.rule("claim-mismatch").numbers["reproduction_floor_bpb"])
-    tolerance = max(tolerance_bpb(list(measured.values()), list(own.values())), floor)
+    numbers = case.rulebook.rule("claim-mismatch").numbers
+    floor = float(numbers["reproduction_floor_bpb"])
+    spread = tolerance_bpb(list(measured.values()), list(own.values()))
+    tolerance = max(spread, floor)
     gap = mean - claimed
     evidence = [in_record(r, f"val_bpb {measured[r.seed]:.5f}") for r in case.finished if r.seed in measured]
     evidence.append(Evidence("plan.json", what=f"claimed val_bpb {claimed:.5f}"))
@@ -53,6 +55,8 @@ def _score(case: Reproduction, say: Verdicts, measured: dict[int, float]) -> Fin
         f"spread allows {tolerance:.5f}."
     )
     steps = _steps_short(case)
+    if not spread and floor < abs(gap) <= float(numbers["single_run_bpb"]):
+        return say.unknown(f"{text} One run without a known spread can be that far off.", evidence, "Run more seeds.")
     if gap > tolerance and (case.weaker or steps):
         return say.unknown(
             f"{text} The machine differs from the rules' own{steps}, so the difference does not refute the claim.",

@@ -84,6 +84,11 @@ def untimed_work(case: Reproduction) -> Finding:
     say = Verdicts("untimed-work", Group.LIMITS, case.rulebook)
     if case.plan.rehearsal:
         return say.not_applicable(_unbound(case))
+    warm = [r for r in case.records if r.clocks.warmup > case.plan.caps.train]
+    if warm:
+        text = f"{warm[0].clocks.warmup:.1f} s lie between the first read of training data and the first step"
+        evidence = [in_record(r, f"{r.clocks.warmup:.1f} s before the first step") for r in warm]
+        return say.warn(f"{text}: longer than training may take.", evidence, "Compile in less, or show what is done.")
     long = [r for r in case.records if r.artifact is not None and r.clocks.export > case.plan.caps.untimed]
     if not long:
         return say.passed("Between the end of training and the artifact lies no more than serialisation takes.")
