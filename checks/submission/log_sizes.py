@@ -43,7 +43,7 @@ class Sizes:
             facts.details["codec"] = model[1]
         elif artifact := pat.ARTIFACT_SIZE.search(line):
             size = pat.integer(artifact[1])
-            if size is not None and size >= _LEAST_ARTIFACT:
+            if size is not None and _LEAST_ARTIFACT <= size < _VAL_BYTES[0]:
                 self.artifact = (size, number)
         if scored := pat.SCORED_BYTES.search(line):
             size = pat.integer(scored[1])
