@@ -119,7 +119,7 @@ class Repository:
         if not commits:
             return set()
         arguments = ["diff-tree", "--stdin", "--no-commit-id", "-r", "-z", "--root", "--no-renames", "--name-only"]
-        done = self._run([*arguments, "--no-ext-diff"], "\n".join(commits).encode())
+        done = self._run([*arguments, "--no-ext-diff"], "".join(f"{c}\n" for c in commits).encode())
         return {_text(path) for path in done.split(b"\0") if path}
 
     def tree(self, commit: str, folder: str = "") -> list[TreeEntry]:
@@ -137,7 +137,7 @@ class Repository:
         found: dict[str, int] = {}
         left = list(dict.fromkeys(shas))
         while left:
-            done = self._run(["cat-file", "--batch-check"], "\n".join(left).encode()).splitlines()
+            done = self._run(["cat-file", "--batch-check"], "".join(f"{s}\n" for s in left).encode()).splitlines()
             for row in done:
                 words = row.split(b" ")
                 if len(words) == 3 and words[2].isdigit():

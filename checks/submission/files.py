@@ -43,8 +43,8 @@ def read_folder(root: Path) -> tuple[dict[str, SourceFile], tuple[str, ...]]:
 def record_folders(paths: Iterable[str]) -> tuple[str, ...]:
     """Return the record folders among repository paths, sorted.
 
-    A record folder is ``records/track_*/<name>`` with a script, a log or a submission.json in it: a folder of notes alone
-    submits nothing. Where there is none, other folders count that their authors plainly meant as one: with a
+    A record folder is ``records/track_*/<name>`` with a script, a log or a submission.json in it: a folder of notes
+    alone submits nothing. Where there is none, other folders count that their authors plainly meant as one: with a
     submission.json, or in ``records/`` with a training script beside a README or a log.
     """
     tracked: set[str] = set()
