@@ -14,8 +14,8 @@ _KEYED = re.compile(
 _BARE = re.compile(rf"(?<![\d.+\-−±Δv#]){_VALUE}(?![\d.%])")
 _OTHERS = re.compile(
     r"baseline|previous|prior|\bsota\b|\bvs\.?\b|versus|pre[-_ ]?quant|\bdelta\b|Δ|improv|gain|target|better|worse"
-    r"|lower|reduc|beats?\b|gap|drop|\bstd\b|merged|leader|record of|current best|\bfrom\b|\bover\b|without|ablat|expected"
-    r"|projected|threshold|\bpr ?#|#\d{2,}|spread|margin|\btax\b|noise|lineage|follow|parent|base:|\bpre[-_]",
+    r"|lower|reduc|beats?\b|gap|drop|\bstd\b|merged|leader|record of|current best|\bfrom\b|\bover\b|without|ablat"
+    r"|expected|projected|threshold|\bpr ?#|#\d{2,}|spread|margin|\btax\b|noise|lineage|follow|parent|base:|\bpre[-_]",
     re.IGNORECASE,
 )
 _MEAN_ROW = re.compile(r"\s*\|[\s*_`]*(?:\d+[- ]seed )?(?:mean|average|avg)\b", re.IGNORECASE)

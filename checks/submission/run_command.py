@@ -75,7 +75,7 @@ def _from_readme(path: str, text: str, files: Mapping[str, SourceFile]) -> list[
     block: list[tuple[int, str]] = []
     depth = 10 * min(path.count("/"), 3)
     above = ""
-    for number, line in enumerate(text.split("\n", _MAX_LINES)[:_MAX_LINES], 1):
+    for number, line in enumerate(text.replace("\\_", "_").split("\n", _MAX_LINES)[:_MAX_LINES], 1):
         if _SHELL_FENCE.match(line.lstrip()):
             if fenced:
                 found += _from_lines(path, block, depth, f"{heading} {above}", files)
@@ -181,7 +181,7 @@ def _ranked(
         command.line,
         command.text,
         command.script,
-        dict(environment),
+        {name: value[:300] for name, value in environment.items()},
         command.launcher,
         command.nproc,
         rank,
@@ -225,14 +225,9 @@ def _entries(data: Any) -> Iterable[tuple[str, Any]]:
 def _in_folder(script: str, files: Mapping[str, SourceFile]) -> str:
     """The path in the folder that a command's script means: commands are often given from the repository's root."""
     plain = script.removeprefix("./")
-    if plain in files:
-        return plain
-    parts = plain.split("/")
-    for start in range(1, len(parts)):
-        tail = "/".join(parts[start:])
-        if tail in files and ("records" in parts[:start] or "$" in plain):
-            return tail
-    return plain
+    parts = plain.split("/")[-6:]
+    tails = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((tail for tail in tails if tail in files), plain)
 
 
 def _text(file: SourceFile) -> str:

@@ -57,7 +57,8 @@ def test_many_beginnings_of_a_source_stay_linear() -> None:
 
 def test_numbers_beyond_any_range() -> None:
     nines = "9" * 400
-    text = f"seed:{nines}\nstep:{nines}/1 train_loss:1e999 train_time:{nines}ms\nval_bpb:{nines}\nCode size: {nines} bytes\n"
+    step = f"step:{nines}/1 train_loss:1e999 train_time:{nines}ms"
+    text = f"seed:{nines}\n{step}\nval_bpb:{nines}\nCode size: {nines} bytes\n"
     for run in read_log("x.log", text.encode(), {}):
         assert run.seed is None and run.code_bytes is None and run.val_bpb is None
 

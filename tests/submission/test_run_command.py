@@ -91,3 +91,11 @@ def test_submission_json_commands_and_environment() -> None:
 def test_hostile_text_is_no_crash(text: str) -> None:
     for command in read_commands(folder({**SCRIPT, "README.md": text, "a.sh": text, "submission.json": text})):
         assert "SEED" not in command.environment
+
+
+def test_shared_environment_placeholders_and_substitutions() -> None:
+    loop = "for SEED in 42 7; do\n  env $COMMON SEED=$SEED torchrun --nproc_per_node=8 train_gpt.py | tee log\ndone\n"
+    shell = 'COMMON="A=1 B=x|y \\\nC=3"\n' + loop
+    assert best({"run.sh": shell}).environment == {"COMMON": "A=1 B=x|y  C=3", "A": "1", "B": "x|y", "C": "3"}
+    readme = "```\nSEED=<42|1337> T=$(find . -name a | head -1) \\\nEMA=1 torchrun --nproc_per_node=8 train_gpt.py\n```"
+    assert best({"README.md": readme}).environment == {"EMA": "1"}
