@@ -54,7 +54,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """How a tokenizer's export of the validation split shows in a log; ``documents`` is below 50,000 for a partial one."""
+    """How a tokenizer's export of the validation split shows in a log; ``documents`` < 50,000 for a partial one."""
 
     name: str
     scored_tokens: tuple[int, ...]

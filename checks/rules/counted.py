@@ -1,4 +1,4 @@
-"""Which runs prove the claim: complete runs of the submitted configuration (rulebook section 15, "which logs count")."""
+"""Which runs prove the claim: complete runs of the submitted configuration (rulebook section 15)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ MAX_CHOICES = 4096
 class Counted:
     """The runs that count, and every other one with the reason why it does not.
 
-    ``trained`` are the runs that made the models: the same ones, or, where a log only evaluates, the training log of its seed.
+    ``trained`` are the runs that made the models: the same ones, or, where a log only evaluates, the training log of
+    its seed.
     """
 
     runs: tuple[Run, ...]
@@ -45,9 +46,9 @@ class Counted:
 def counted(case: Case) -> Counted:
     """Select the runs that count.
 
-    Incomplete runs and second logs of one run never do. Where the author cites runs (the seeds of submission.json, or scores
-    in the README) and their mean is the claim, those count. Else, of several runs with one seed the choice that gives the
-    claim counts, or the last; and where that does not bear out the claim, runs of another script than the submitted one do not.
+    Incomplete runs and second logs of one run never do. Where the author cites runs (the seeds of submission.json, or
+    scores in the README) and their mean is the claim, those count. Else, of several runs with one seed the choice that
+    gives the claim counts, or the last; and where that does not bear out the claim, runs of another script do not.
     """
     left: list[tuple[Run, str]] = []
     complete = _complete(case.submission.runs, left)
@@ -121,7 +122,7 @@ def _same_run(one: Run, other: Run) -> bool:
 def _with_claimed_score(case: Case, runs: Sequence[Run]) -> list[Run]:
     """Put the score that the author cites for a seed in place of the last one printed, where they differ.
 
-    A mean of one label that is the claim settles it for all runs; else the seeds of submission.json are looked up one by one.
+    A mean of one label that is the claim settles it for all runs; else the seeds of submission.json are looked up.
     """
     claim = case.submission.claims.val_bpb
     own = case.submission.claims.seed_scores
@@ -181,7 +182,7 @@ def _supports(case: Case, runs: Sequence[Run]) -> bool:
 
 
 def edits_only(case: Case) -> bool:
-    """Whether the pull request only edits this record folder, which was there before: its runs are an earlier submission's."""
+    """Whether the pull request only edits this record folder: its runs are an earlier submission's."""
     own = [c for c in case.pull_request.changes if c.path.startswith(case.submission.path.rstrip("/") + "/")]
     return bool(own) and all(c.status not in ("A", "R") for c in own)
 
@@ -207,8 +208,10 @@ def _one_a_seed(case: Case, runs: Sequence[Run]) -> list[Run]:
 
 
 def _same_settings(one: Run, other: Run, names: set[str]) -> bool:
-    shared = names & one.settings.keys() & other.settings.keys()
-    return one is other or (bool(shared) and all(same_value(one.settings[n], other.settings[n]) for n in shared))
+    if one is other:
+        return True
+    shared = [n for n in names if n in one.settings and n in other.settings]
+    return bool(shared) and all(same_value(one.settings[n], other.settings[n]) for n in shared)
 
 
 def _matching(case: Case, groups: Sequence[Sequence[Run]], claim: float) -> list[Run]:

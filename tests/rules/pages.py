@@ -1,29 +1,29 @@
 """Reads the page beside each rule and turns its examples into submissions.
 
-A page has the sections Why, What it looks for, Violating and Legal; every ``###`` section of the last two is one example
-submission. Its fenced blocks are files: the info string is a language and a path in the record folder (a path that starts
-with ``/`` is in the repository instead). What an example does not give comes from the default submission beside this file.
+A page has the sections Why, What it looks for, Violating and Legal; every ``###`` section of the last two is one
+example submission. Its fenced blocks are files: the info string is a language and a path in the record folder (a path
+that starts with ``/`` is in the repository instead). What an example does not give comes from the default submission.
 
-* a marker ends a line: ``# error: [code]``, ``# warn: [code]``, ``# unknown: [code]``. It is taken off before the analysis;
-  the rule must then have that status, with evidence on exactly that line;
+* a marker ends a line: ``# error: [code]``, ``# warn: [code]``, ``# unknown: [code]``. It is taken off before the
+  analysis; the rule must then have that status, with evidence on exactly that line;
 * a block ``expect`` lists findings that stand on no line of the example: ``fail size-cap``;
-* a block ``toml facts`` sets ``created``, ``title``, ``track``, ``folder`` (empty: the pull request adds none), ``without`` (default files left out),
-  ``changes`` (further paths of the pull request, ``M train_gpt.py``) and ``record``.
+* a block ``toml facts`` sets ``created``, ``title``, ``track``, ``folder`` (empty: the pull request adds none),
+  ``without`` (default files left out), ``changes`` (further paths of the pull request, ``M train_gpt.py``), ``record``.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tomllib
 from markdown_it import MarkdownIt
 
-DEFAULT = Path(__file__).with_name("default")
+DEFAULT = Path(__file__).parents[1] / "data" / "default_submission"
 SECTIONS = ("Why", "What it looks for", "Violating", "Legal")
 MARKER = re.compile(r"[ \t]*(?:#|//)[ \t]*(error|warn|unknown):[ \t]*\[([a-z0-9, -]+)\][ \t]*$")
 STATUS = {"error": "fail", "warn": "warn", "unknown": "unknown"}

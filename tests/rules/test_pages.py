@@ -121,7 +121,8 @@ def test_markers_are_taken_off(tmp_path: Path) -> None:
     page = tmp_path / "rule.md"
     page.write_text(
         "# seeds: x\n\n## Why\n\n## What it looks for\n\n## Violating\n\n### one\n\n"
-        "```python train_gpt.py\na = 1  # error: [seeds, slot]\nb = 2  # a comment\n```\n\n```expect\nwarn hardware\n```\n",
+        "```python train_gpt.py\na = 1  # error: [seeds, slot]\nb = 2  # a comment\n```\n\n"
+        "```expect\nwarn hardware\n```\n",
         encoding="utf-8",
     )
     read: Page = pages.read(page)

@@ -47,7 +47,7 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
     run, cover = found[0]
     if cover.ratio is None:
         return say.unknown(
-            "The logs give no val_loss in nats per token beside the final val_bpb: the byte count cannot be recomputed.",
+            "The logs give no val_loss in nats per token beside the final val_bpb: the bytes cannot be recounted.",
             [of_run(case, run, "val_bpb", f"{name_run(run)}: {run.val_bpb}")],
             "Log val_loss and val_bpb of the same evaluation.",
         )
@@ -83,7 +83,7 @@ def _miscount(case: Case, cover: Coverage) -> _Miscount | None:
 
 
 def _lower_finals(runs: Sequence[Run]) -> list[Run]:
-    """Runs with a final score below the one that counts: a headline withdrawn by hand still shows how the script counts."""
+    """Runs with a final score below the one that counts: a headline withdrawn by hand shows how the script counts."""
     return [
         with_score(r, s)
         for r in runs

@@ -1,4 +1,4 @@
-"""How a run's token count and bytes per token compare with the known exports of the validation split (rulebook section 0)."""
+"""How a run's tokens and bytes per token compare with the known exports of the validation split."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ WINDOW = 0.001  # trimming to whole windows and small export differences move a 
 class Coverage:
     """What a run's numbers say of its validation data.
 
-    ``by_tokens`` and ``by_ratio`` are the exports that its token count and its bytes per token fit. ``share`` is the part
-    of the validation tokens that was loaded (by the export that the ratio fits), ``byte_share`` the counted bytes over the
-    canonical ones; None where the log does not say.
+    ``by_tokens`` and ``by_ratio`` are the exports that its token count and its bytes per token fit. ``share`` is the
+    part of the validation tokens that was loaded (by the export that the ratio fits), ``byte_share`` the counted bytes
+    over the canonical ones; None where the log does not say.
     """
 
     tokens: int | None
@@ -59,7 +59,7 @@ def _other_ratio(run: Run) -> float | None:
 
 
 def _per_token(run: Run) -> float | None:
-    """Bytes per token of the final score; None when the log's val_loss is not in nats per token (nats or bits per byte)."""
+    """Bytes per token of the final score; None when the log's val_loss is in nats or bits per byte."""
     ratio = run.bytes_per_token
     if ratio is None or ratio <= 0 or run.val_bpb is None or run.val_loss is None:
         return None

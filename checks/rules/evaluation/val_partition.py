@@ -13,6 +13,7 @@ from checks.verdict import Evidence, Finding, Group
 
 CODE = "val-partition"
 
+OVERLAP = "documents 10,000 to 49,999 are in the training data"
 _TEXT_LIMIT = 200_000
 _SMALL_SPLIT = re.compile(r"val[_-]docs`?['\"]?\s*(?:=|:|\bis\b|\bdefault\b)?\s*`?=?\s*10[_,]?000\b", re.IGNORECASE)
 _OF_TRAINING = re.compile(r"\btrain(?:ing)?\b[^.\n]{0,20}\bshards?\b", re.IGNORECASE)
@@ -39,15 +40,15 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
     if suspect:
         run = suspect[0][0]
         return say.fail(
-            f"{run.train_shards} training shards are what the preparation script writes with 10,000 validation documents, but all 50,000 are "
-            "scored: documents 10,000 to 49,999 are in the training data.",
+            f"{run.train_shards} training shards are what the preparation script writes with 10,000 validation "
+            f"documents, but all 50,000 are scored: {OVERLAP}.",
             [_shards(case, r) for r, _ in suspect] + [_tokens(case, r, c) for r, c in suspect[:1]],
             clears,
         )
     if full and (told := _told(case)):
         return say.fail(
-            "The author's notes say that the training shards were made with 10,000 validation documents, and all 50,000 are scored: "
-            "documents 10,000 to 49,999 are in the training data.",
+            "The author's notes say that the training shards were made with 10,000 validation documents, "
+            f"and all 50,000 are scored: {OVERLAP}.",
             [*told, _tokens(case, *full[0])],
             clears,
         )
@@ -55,7 +56,7 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
     if foreign:
         run, cover = foreign[0]
         return say.fail(
-            f"{cover.tokens:,} validation tokens are {(cover.byte_share or 0):.2f} times the bytes of the canonical split.",
+            f"{cover.tokens:,} validation tokens have {cover.byte_share or 0:.2f} times the canonical split's bytes.",
             [_tokens(case, r, c) for r, c in foreign],
             "Score the fixed first 50,000 documents.",
         )

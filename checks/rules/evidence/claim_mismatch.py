@@ -98,7 +98,7 @@ def _weigh(
             return say.fail(f"{text} It is presented as a mean.", [told, *evidence], clears)
         return say.warn(text, evidence, clears)
     if support.how == "some":
-        text = f"The claim of {claim} leaves out some of {len(runs.runs)} complete runs; of all the mean is {support.mean:.4f}."
+        text = f"The claim of {claim} leaves out some of {_number(runs)}; of all the mean is {support.mean:.4f}."
         return say.warn(text, evidence, f"{clears[:-1]}, or say why some do not count.")
     if support.how == "table":
         of = len(case.submission.claims.seed_scores)

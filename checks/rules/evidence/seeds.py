@@ -48,7 +48,8 @@ def _claimed(case: Case, seeds: tuple[int, ...]) -> str:
     absent = [s for s in case.submission.claims.seeds if s not in seeds]
     if not absent or len(absent) > 20:
         return ""
-    return f" No complete run of claimed seed{'s' * (len(absent) > 1)} {', '.join(str(s) for s in absent[:6])} is attached."
+    named = ", ".join(str(s) for s in absent[:6])
+    return f" No complete run of claimed seed{'s' * (len(absent) > 1)} {named} is attached."
 
 
 def _evidence(case: Case, runs: Counted) -> list[Evidence]:

@@ -1,4 +1,4 @@
-"""One-sided tests of "the new scores are lower than the record's by more than a margin" (rulebook section 9, "test")."""
+"""One-sided tests of "the new scores are lower than the record's by more than a margin" (rulebook section 9)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 def p_lower(new: Sequence[float], old: Sequence[float], margin: float = 0.0) -> float | None:
     """Return the one-sided p of H0: mean(old) - mean(new) <= margin.
 
-    Welch's t with Welch-Satterthwaite degrees of freedom and sample deviations; with one old score, a one-sample t against
-    it. None when ``new`` has fewer than two scores. All in bits per byte.
+    Welch's t with Welch-Satterthwaite degrees of freedom and sample deviations; with one old score, a one-sample t
+    against it. None when ``new`` has fewer than two scores. All in bits per byte.
     """
     if len(new) < 2 or not old:
         return None

@@ -60,8 +60,8 @@ def check(case: Case) -> Finding:
 def charged(run: Run) -> float | None:
     """Return the seconds that the headline needs: its own evaluation, adaptation, and hints outside the timer.
 
-    A time that two lines print for one piece of work counts once. A headline that prints no time of its own takes that of
-    the last timed pass before it whose label its own label extends.
+    A time that two lines print for one piece of work counts once. A headline that prints no time of its own takes that
+    of the last timed pass before it whose label its own label extends.
     """
     parts = _needed(run)
     if not parts:

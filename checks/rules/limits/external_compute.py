@@ -12,7 +12,8 @@ from checks.verdict import Evidence, Finding, Group
 CODE = "external-compute"
 
 _SEARCH = re.compile(
-    r"\bseed[- ](?:search|sweep|hunt(?:ing)?|scan|selection|lottery|brute[- ]?forc\w*)\b|\bbrute[- ]?forc\w+\b[^.\n]{0,30}\bseeds?\b"
+    r"\bseed[- ](?:search|sweep|hunt(?:ing)?|scan|selection|lottery|brute[- ]?forc\w*)\b"
+    r"|\bbrute[- ]?forc\w+\b[^.\n]{0,30}\bseeds?\b"
     r"|\b(?:best|top)[- ](?:\d+ )?(?:of|out of|from)[- ](?:\d+|many|several)[- ](?:random )?seeds?\b"
     r"|\b(?:selected|picked|chose|chosen)\b[^.\n]{0,30}\bbest\b[^.\n]{0,20}\bseeds?\b",
     re.IGNORECASE,
@@ -38,7 +39,7 @@ def check(case: Case) -> Finding:
     dropped = [r for r in spare if (r.val_bpb or 0.0) > worst]
     if dropped and len(dropped) == len(spare):
         return say.warn(
-            f"{len(runs.runs) + len(spare)} seeds were run, {len(runs.runs)} averaged, and every one left out is worse.",
+            f"{len(runs.runs) + len(spare)} seeds were run, {len(runs.runs)} averaged, and all left out are worse.",
             [of_run(case, r, "val_bpb", f"{name_run(r)}: {r.val_bpb:.4f}, left out") for r in dropped[:6]],
             clears,
         )

@@ -12,10 +12,15 @@ from checks.verdict import Evidence, Finding, Group
 
 CODE = "hardware"
 
-_GPUS = r"(?:H\s?100|H\s?200|B\s?200|B\s?300|GB\s?200|A\s?100|A\s?800|H\s?800|H\s?20|L\s?20Z?|L\s?40S?|L\s?4|V\s?100|T\s?4|A\s?6000|A\s?10G?|RTX\s?[A-Z]?\d{4}\w*|MI\s?300X?|M[1-4]\s(?:Pro|Max|Ultra))"
+_GPUS = (
+    r"(?:(?:H|GB|B|A|V)\s?[1238]00|H\s?20|L\s?20Z?|L\s?40S?|L\s?4|T\s?4|A\s?6000|A\s?10G?|RTX\s?[A-Z]?\d{4}\w*"
+    r"|MI\s?300X?|M[1-4]\s(?:Pro|Max|Ultra))"
+)
 _STATED = re.compile(rf"\b(\d{{1,2}})\s?[x×*]\s?(?:NVIDIA\s+)?({_GPUS})\b[^.|\n]{{0,24}}", re.IGNORECASE)
 _ABOUT_OTHERS = re.compile(
-    r"\b(would|will|pending|target|expected|project(?:ed|ion)|equivalent|plan|todo|future|baseline|leaderboard|record track|requires?|need|cap|budget|limit|vs\.?|dev|smoke|ablation|explor|screen|sweep|proxy|initial|prelim|also|verified on|ported|legacy|non-record|cheap|test(?:ed|ing)?)\b",
+    r"\b(would|will|pending|target|expected|project(?:ed|ion)|equivalent|plan|todo|future|baseline|leaderboard"
+    r"|record track|requires?|need|cap|budget|limit|vs\.?|dev|smoke|ablations?|explor\w*|screen\w*|sweeps?|proxy|initial\w*|prelim\w*"
+    r"|also|verified on|ported|legacy|non-record|cheap|test(?:ed|ing|s)?)\b",
     re.IGNORECASE,
 )
 

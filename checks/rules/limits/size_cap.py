@@ -61,7 +61,8 @@ def check(case: Case) -> Finding:
         return late
     largest = max(known, key=_total)
     return say.passed(
-        f"Largest of {len(known)} run{'s' * (len(known) != 1)}: {_total(largest):,} bytes, {cap - _total(largest):,} under the cap.",
+        f"Largest of {len(known)} run{'s' * (len(known) != 1)}: {_total(largest):,} bytes, "
+        f"{cap - _total(largest):,} under the cap.",
         [_logged(case, largest, cap)],
     )
 
@@ -77,9 +78,13 @@ def _total(sizes: Sizes) -> int:
 
 def _over_log(over: Sequence[Sizes], of: int, cap: int) -> str:
     worst = max(over, key=lambda s: s.logged or 0)
-    text = f"{len(over)} of {of} runs log more than {cap:,} bytes; the largest is {worst.logged:,} ({(worst.logged or 0) - cap:,} over)."
+    beyond = (worst.logged or 0) - cap
+    text = f"{len(over)} of {of} runs log more than {cap:,} bytes; the largest is {worst.logged:,} ({beyond:,} over)."
     if worst.recounted is not None and not worst.over(cap)[1]:
-        text += f" Its model with the committed script of {worst.code:,} bytes would be {worst.recounted:,}; organisers read the logged total."
+        text += (
+            f" Its model with the committed script of {worst.code:,} bytes would be {worst.recounted:,}; "
+            "organisers read the logged total."
+        )
     return text
 
 
@@ -122,7 +127,8 @@ def _with_helpers(case: Case, say: Verdicts, known: Sequence[Sizes], cap: int) -
         return None
     worst = max(over, key=_total)
     return say.warn(
-        f"The script imports {', '.join(helpers[:3])} ({extra:,} bytes), counted nowhere; with them the total is {_total(worst) + extra:,}.",
+        f"The script imports {', '.join(helpers[:3])} ({extra:,} bytes), counted nowhere; with them the total is "
+        f"{_total(worst) + extra:,}.",
         [at(case, name, 0, f"{case.submission.files[name].size:,} bytes, not counted") for name in helpers[:5]],
         "Move the code into train_gpt.py or count it.",
     )

@@ -38,21 +38,22 @@ def check(case: Case) -> Finding:
         )
     if over:
         return say.fail(
-            f"{len(over)} of {len(timed)} runs train longer than {cap:.0f} s; the longest {seconds:,.1f} s.{_stall(longest)}",
+            f"{len(over)} of {len(timed)} runs train longer than {cap:.0f} s; the longest {seconds:,.1f} s."
+            + _stall(longest),
             [_evidence(case, r) for r in over],
             f"Stop training at {cap:.0f} s of wall clock and rerun.",
         )
     if seconds > float(numbers["tolerated_seconds"]):
         return say.warn(
-            f"Training takes {seconds:.3f} s, {seconds - cap:.3f} s over the cap; merged records stay within a step of it.",
+            f"Training takes {seconds:.3f} s, {seconds - cap:.3f} s over the cap; merged records stay within a step.",
             [_evidence(case, r) for r in timed if _seconds(r) > float(numbers["tolerated_seconds"])],
             "Stop one step earlier.",
         )
     unclocked = _unclocked(timed)
     if unclocked and not case.non_record:
         return say.warn(
-            f"The run has no wall-clock stop (MAX_WALLCLOCK_SECONDS is 0); a fixed step count took {seconds:.1f} s here, "
-            "and nothing keeps it under the cap elsewhere.",
+            f"The run has no wall-clock stop (MAX_WALLCLOCK_SECONDS is 0); its fixed steps took {seconds:.1f} s here "
+            "and is under no cap elsewhere.",
             [of_run(case, r, "settings.MAX_WALLCLOCK_SECONDS", "no wall-clock stop") for r in unclocked],
             "Stop by the clock.",
         )

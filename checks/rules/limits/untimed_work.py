@@ -27,8 +27,8 @@ def check(case: Case) -> Finding:
     if generated:
         worst = max(generated, key=lambda r: _generated(r) + (r.eval_seconds or 0.0))
         return say.warn(
-            f"Calibration text is generated for {_generated(worst):.0f} s after the training clock; with the evaluation of "
-            f"{worst.eval_seconds or 0.0:.0f} s the sum is over {cap:.0f} s.",
+            f"Calibration text is made for {_generated(worst):.0f} s after the training clock; with the evaluation "
+            f"of {worst.eval_seconds or 0.0:.0f} s the sum is over {cap:.0f} s.",
             [_generation(case, r) for r in generated],
             f"Keep generation and evaluation together under {cap:.0f} s.",
         )
@@ -50,7 +50,8 @@ def _weigh_hints(case: Case, say: Verdicts, runs: Sequence[Run], cap: float) -> 
     clears = "Compute the hints inside the evaluation timer."
     if total > cap and not case.non_record:
         return say.fail(
-            f"N-gram hints over validation data are computed outside the evaluation timer; with them the evaluation takes {total:.0f} s.",
+            "N-gram hints over validation data are computed outside the evaluation timer; with them it takes "
+            f"{total:.0f} s.",
             evidence,
             clears,
         )

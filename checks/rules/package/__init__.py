@@ -1,0 +1,1 @@
+"""Rules on what a pull request has to contain."""

@@ -98,7 +98,7 @@ def check_pull_request(case: PullRequestCase) -> Finding:
 
 
 def claims_result(request: PullRequest) -> bool:
-    """Whether a pull request without a record folder is meant as a submission: it changes the script and names a score."""
+    """Whether a pull request without a record folder is meant as a submission: script changed, score named."""
     return bool(
         not request.submissions and _scripts(request) and request.title and _SCORE_IN_TITLE.search(request.title)
     )
@@ -139,7 +139,7 @@ def _json_place(case: Case, what: str) -> Evidence:
 
 
 def not_in_scripts(case: Case) -> Evidence | None:
-    """A log line that shows a mechanism at work which no script of the folder mentions; None when some could not be read."""
+    """A log line that shows a mechanism at work which no script mentions; None when some could not be read."""
     scripts = case.program.scripts.values()
     if not scripts or any(s.error or (s.packed and "unpacked" not in s.display) for s in scripts):
         return None

@@ -45,7 +45,7 @@ def check_pull_request(case: PullRequestCase) -> Finding:
         )
     if others:
         return say.warn(
-            "The pull request only edits record folders that exist already; substantial changes need a new pull request.",
+            "The pull request only edits record folders that exist already; changes of substance need a new one.",
             [_evidence(c) for c in others[:SHOWN]],
             "Say which accepted submission this corrects, or submit it as a folder of its own.",
         )
