@@ -240,7 +240,7 @@ def _rounding(case: Case) -> float:
 
 def _rounds_to(value: float, stated: float) -> bool:
     digits = min(max(len(repr(stated).partition(".")[2]), 4), 8)
-    return abs(value - stated) < 0.6 * 10**-digits
+    return bool(abs(value - stated) < 0.6 * 10.0**-digits)
 
 
 def _why(run: Run, chosen: Sequence[Run]) -> str:

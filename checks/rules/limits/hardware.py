@@ -19,8 +19,8 @@ _GPUS = (
 _STATED = re.compile(rf"\b(\d{{1,2}})\s?[x×*]\s?(?:NVIDIA\s+)?({_GPUS})\b[^.|\n]{{0,24}}", re.IGNORECASE)
 _ABOUT_OTHERS = re.compile(
     r"\b(would|will|pending|target|expected|project(?:ed|ion)|equivalent|plan|todo|future|baseline|leaderboard"
-    r"|record track|requires?|need|cap|budget|limit|vs\.?|dev|smoke|ablations?|explor\w*|screen\w*|sweeps?|proxy|initial\w*|prelim\w*"
-    r"|also|verified on|ported|legacy|non-record|cheap|test(?:ed|ing|s)?)\b",
+    r"|record track|requires?|need|cap|budget|limit|vs\.?|dev|smoke|ablations?|explor\w*|screen\w*|sweeps?|proxy"
+    r"|initial\w*|prelim\w*|also|verified on|ported|legacy|non-record|cheap|test(?:ed|ing|s)?)\b",
     re.IGNORECASE,
 )
 
