@@ -5,7 +5,8 @@
 ``raw_model_bytes``, ``codec``, ``code_bytes``, ``code_bytes_uncompressed``, ``code_bytes_compressed``, ``gptq``,
 ``warmup_seconds``, ``ngram_hint_seconds``, ``ngram_hint_outside``, ``gates``, ``val_bytes``, ``gpu_count``, ``ran``
 (mechanism -> first line that shows it at work), ``ttt_stopped_at`` (chunk, chunks), ``step_ms``, ``stalls``, ``kind``
-(train, eval or train+eval), ``score_label``, ``source_script``, ``source_lines``, ``source_sha256``.
+(train, eval or train+eval), ``score_label``, ``source_script``, ``source_lines``, ``source_sha256``,
+``source_difference`` (from the nearest script, where none is the printed one).
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from checks.submission.log_lines import clean
 from checks.submission.log_run import RunBuilder
 from checks.submission.log_source import EmbeddedSource, find_sources, matching_script
 from checks.submission.model import Run
+from checks.submission.source_difference import difference
 
 MAX_LINES = 1_000_000
 MAX_RUNS = 200
@@ -147,5 +148,7 @@ def _with_source(run: Run, source: EmbeddedSource | None, scripts: Mapping[str, 
         "source_sha256": hashlib.sha256(source.text).hexdigest(),
         "source_script": script,
     }
+    if script is None and (nearest := difference(source, scripts)):
+        details["source_difference"] = nearest.to_detail()
     matches = None if not scripts else script is not None
     return replace(run, source_matches=matches, details=details, lines={**run.lines, "source_bytes": source.first_line})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from checks.submission.log_source import covering, find_sources, matching_script
+from checks.submission.source_difference import difference
 from tests.submission import log_samples as sample
 
 
@@ -36,3 +37,18 @@ def test_byte_order_mark_and_line_ends_do_not_matter() -> None:
 
 def test_log_without_source() -> None:
     assert find_sources((sample.training() + sample.ROUNDTRIP).encode()) == ()
+
+
+def test_difference_from_the_submitted_script() -> None:
+    (source,) = find_sources(sample.BASELINE.encode())
+    text = sample.SOURCE
+    kinds = {
+        "comments": text + "# later\n\n",
+        "defaults": text.replace('"SEED", 1337', '"SEED", 42'),
+        "code": text.replace("seed:{999}", "seed:{1}"),
+    }
+    for kind, script in kinds.items():
+        found = difference(source, {"old.py": b"x = 1\n" * 90, "train_gpt.py": script.encode()})
+        assert found is not None and (found.script, found.kind) == ("train_gpt.py", kind)
+    assert found is not None and found.first_line == sample.BASELINE.split("\n").index('    log0(f"seed:{999}")') + 1
+    assert difference(source, {}) is None
