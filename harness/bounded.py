@@ -8,6 +8,7 @@ sends JSON over a pipe. The result of a dead child is the stage at which it died
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import gc
 import json
 import os
@@ -150,6 +151,7 @@ def _child(work: Work, limits: Limits, pipe: int) -> None:
     status = 1
     try:
         os.setpgid(0, 0)
+        faulthandler.disable()
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)

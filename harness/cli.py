@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 
 import click
 
 from harness.errors import HarnessError, printable
 
-COMMANDS = {
+_COMMANDS = {
     "review": "Judge one submission or pull request and write the verdict.",
     "gate": "The same for CI: annotations, step summary, SARIF and exit status.",
     "comment": "Write the Markdown review comment on standard output.",
@@ -25,6 +26,7 @@ COMMANDS = {
     "data": "Prepare shards and tokenizer.",
     "reference": "Train, evaluate, export and verify the reference submission.",
 }
+COMMANDS = {n: h for n, h in _COMMANDS.items() if (Path(__file__).parent / "commands" / f"{n}.py").is_file()}
 
 
 class Commands(click.Group):
