@@ -187,6 +187,8 @@ def _with_rooted_evidence(submission: Submission, finding: Finding) -> Finding:
 
 def _rooted(submission: Submission, file: str) -> str:
     """Return a path of the folder as a path of the repository; others unchanged."""
+    if not file:
+        return submission.path or "."
     if submission.path in ("", ".") or file.startswith(submission.path):
         return file
     inside = file.partition("!")[0] in submission.files

@@ -98,6 +98,7 @@ def render(verdict: Verdict) -> str:
         outcomes=outline.OUTCOMES,
         recommendations=outline.RECOMMENDATIONS,
         why=outline.why,
+        why_overall=outline.why_overall,
         prose=_prose,
         lanes=LANES,
         rule_set=outline.rule_set(verdict),

@@ -86,7 +86,7 @@ def _opening(verdict: Verdict) -> str:
     name = f"PR {verdict.target.pr}" if verdict.target.pr is not None else shorten(verdict.target.path, 200)
     what = md.text(name) + (f" at {md.code(verdict.target.head[:12])}" if verdict.target.head else "")
     reason = f" Not met: {named}{more}." if blocking else ""
-    return f"Review of {what}: {outline.why(verdict.verdict)}.{reason}\n\n<sub>{outline.tally(findings)}</sub>"
+    return f"Review of {what}: {outline.why_overall(verdict)}.{reason}\n\n<sub>{outline.tally(findings)}</sub>"
 
 
 def _submission(submission: SubmissionVerdict, verdict: Verdict, several: bool, rank: int) -> Iterator[_Block]:

@@ -52,8 +52,13 @@ class Part:
 
 
 def why(outcome: Outcome) -> str:
-    """Return in a few words what an outcome means."""
+    """Return in a few words what an outcome of a submission means."""
     return _WHY[outcome]
+
+
+def why_overall(verdict: Verdict) -> str:
+    """Return in a few words what the outcome of the whole review means."""
+    return _WHY[verdict.verdict] if verdict.submissions else "no record folder was found, so nothing was judged as one"
 
 
 def all_findings(verdict: Verdict) -> tuple[Finding, ...]:

@@ -58,7 +58,7 @@ class _Page:
     def verdict(self, verdict: Verdict) -> Iterator[str]:
         title = f": {one_line(verdict.target.title)}" if verdict.target.title else ""
         yield shorten(self._style(one_line(outline.target_name(verdict)), bold=True) + title, self._width + 20)
-        yield self._headline(verdict.verdict, verdict.recommendation)
+        yield self._headline(verdict.verdict, verdict.recommendation, outline.why_overall(verdict))
         yield from self._wrap(outline.tally(outline.all_findings(verdict)), "  ")
         yield ""
         for part in outline.parts(verdict):
@@ -79,7 +79,7 @@ class _Page:
     def _submission(self, submission: SubmissionVerdict, verdict: Verdict, several: bool) -> Iterator[str]:
         yield self._heading(one_line(submission.path) or ".")
         if several:
-            yield self._headline(submission.verdict, submission.recommendation)
+            yield self._headline(submission.verdict, submission.recommendation, outline.why(submission.verdict))
         rows = [(name, one_line(value)) for name, value in outline.fact_rows(submission, verdict.rulebook.limits)]
         yield from self._table(rows, ())
         runs = read(submission).runs
@@ -140,10 +140,10 @@ class _Page:
         yield f"  Read a rule: pgolf rules {one_line(steps[0][1][0])}"
         yield ""
 
-    def _headline(self, outcome: Outcome, recommendation: Recommendation) -> str:
+    def _headline(self, outcome: Outcome, recommendation: Recommendation, why: str) -> str:
         word = outline.OUTCOMES[outcome].upper()
         advice = f"Recommendation: {outline.RECOMMENDATIONS[recommendation]}."
-        text = "\n".join(self._wrap(f"{word}: {outline.why(outcome)}. {advice}", ""))
+        text = "\n".join(self._wrap(f"{word}: {why}. {advice}", ""))
         coloured = self._style(word, fg=_COLOURS[outcome], bold=True) + text[len(word) :]
         return coloured.replace(advice, self._style(advice, bold=True))
 
