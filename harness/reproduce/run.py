@@ -122,6 +122,7 @@ def reproduce(prepared: Prepared, launcher: Launcher, progress: Progress, say: C
         raise RunnerError(Blame.MACHINE, "; ".join(prepared.impossible))
     write_json(output / "plan.json", plan.to_json())
     launcher.run(plan, missing, prepared.site, progress)
+    prepared = replace(prepared, weaker=(*prepared.weaker, *_weaker_on_nodes(output, plan)))
     records = []
     for seed in plan.seeds:
         record = read_record(output / "seeds" / str(seed), plan.digest)
@@ -143,6 +144,15 @@ def conclude(prepared: Prepared, records: tuple[SeedRecord, ...]) -> Result:
     inputs = _input_digests(prepared)
     digest = write_bundle(output, prepared.plan, prepared.machine, records, verdict, inputs, version())
     return Result(verdict, records, digest)
+
+
+def _weaker_on_nodes(output: Path, plan: Plan) -> tuple[str, ...]:
+    """Return what the machines of a cluster cannot prove, as each of them noted it."""
+    found: dict[str, None] = {}
+    for seed in plan.seeds:
+        with contextlib.suppress(ValueError, KeyError):
+            found |= dict.fromkeys(read_json(output / PRIVATE / f"seed-{seed}" / "machine.json")["weaker"])
+    return tuple(found)
 
 
 def _same_memory(output: Path, plan: Plan) -> Plan:

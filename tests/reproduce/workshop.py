@@ -1,4 +1,4 @@
-"""Runs the toy submissions of ``cheats/`` through the real sandbox, clocks and judges; only torchrun is left out for speed."""
+"""Runs the toy submissions of ``tests/data/cheats`` through the real sandbox, clocks and judges, without torchrun."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.reproduce.subject import read_subject, stage
 from harness.sandbox import Bubblewrap, Confinement, Provider, RunnerError, Unconfined
 from harness.sandbox.bubblewrap import Confined
 
-CHEATS = Path(__file__).with_name("cheats")
+CHEATS = Path(__file__).parents[1] / "data" / "cheats"
 CAPS = Caps(train=1.0, train_tolerated=1.02, train_fail=1.2, evaluate=3.0, evaluate_tolerated=3.1, untimed=0.7)
 CAPS = replace(CAPS, setup=5.0, validation=0.3, export=5.0, grace=0.5)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.reproduce.observer import Progress
 from harness.reproduce.plan import Plan
@@ -18,6 +19,21 @@ class Site:
     data: Path
     provider: str
     container_image: str | None = None
+
+    def to_json(self) -> dict[str, str | None]:
+        """Return the site as JSON values."""
+        return {
+            "output": str(self.output),
+            "data": str(self.data),
+            "provider": self.provider,
+            "container_image": self.container_image,
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Site:
+        """Rebuild a site."""
+        image = data.get("container_image")
+        return Site(Path(data["output"]), Path(data["data"]), str(data["provider"]), str(image) if image else None)
 
 
 class Launcher(Protocol):
