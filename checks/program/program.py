@@ -11,11 +11,15 @@ from checks.verdict import Evidence
 
 @dataclass(frozen=True)
 class EnvConstant:
-    """``int(os.environ.get(NAME, default))`` in a script: the default as text, and its line."""
+    """``int(os.environ.get(NAME, default))`` in a script: the default as text, and its line.
+
+    ``known`` is False when the default is computed, missing, or not the same everywhere: the code decides then.
+    """
 
     name: str
     default: str
     line: int
+    known: bool = True
 
 
 @dataclass(frozen=True)

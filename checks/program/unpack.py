@@ -73,8 +73,8 @@ class Unpacked:
     ``source`` is the program to analyse: the innermost code of a packed script, or the script's own text when it only
     runs side code. It is empty when the script is packed and could not be unpacked; then ``reason`` says why.
     ``modules`` maps names to code that the script makes importable; ``files`` what it writes, by path. ``settings`` are
-    the environment variables that wrappers set before the code inside runs. ``unresolved`` are lines that run code which
-    is not known, each with the reason: their effect is not understood. ``parsed`` is ``source`` parsed, if that was
+    the environment variables that wrappers set before the code inside runs. ``unresolved`` are lines that run code
+    which is not known, each with the reason: their effect is not understood. ``parsed`` is ``source`` parsed, if that was
     needed.
     """
 

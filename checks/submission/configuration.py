@@ -45,11 +45,14 @@ def effective_configuration(
     command = _headline_command(commands, script)
     constants: dict[str, EnvConstant] = {}
     for constant in environment:
-        constants.setdefault(constant.name, constant)
-    names = [*constants, *(command.environment if command else ()), *overrides]
-    return {
+        if constant.known:
+            constants.setdefault(constant.name, constant)
+    computed = {constant.name for constant in environment} - constants.keys()  # in effect only where somebody sets them
+    names = [*constants, *sorted(computed), *(command.environment if command else ()), *overrides]
+    settings = {
         name: _setting(name, constants.get(name), command, counting, overrides, script) for name in dict.fromkeys(names)
     }
+    return {name: setting for name, setting in settings.items() if name not in computed or setting.from_ != "default"}
 
 
 def _headline_command(commands: Sequence[RunCommand], script: str) -> RunCommand | None:

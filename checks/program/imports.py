@@ -1,0 +1,170 @@
+"""What a script imports, and which other files of its folder it imports, compiles, executes or reads as code."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from checks.program.constants import Expressions, Unresolved, resolve, single_assignments
+
+#: Files that hold code when a script names them.
+CODE_SUFFIXES = (
+    ".py",
+    ".pyx",
+    ".c",
+    ".cc",
+    ".cpp",
+    ".cxx",
+    ".cu",
+    ".cuh",
+    ".h",
+    ".hpp",
+    ".rs",
+    ".go",
+    ".sh",
+    ".ptx",
+    ".so",
+)
+_MODULE = re.compile(r"[A-Za-z_][\w.]*\Z")
+_TALKING = frozenset({"print", "log", "log0", "info", "warning", "error", "ArgumentParser", "add_argument"})
+_IMPORTERS = frozenset({"__import__", "import_module", "run_module", "find_spec", "import_or_skip"})
+
+
+def imports(tree: ast.Module) -> tuple[tuple[str, int], ...]:
+    """Modules that a script imports, with the line, in order; relative ones keep their dots.
+
+    Counts ``import``, ``from … import``, ``__import__``, ``importlib.import_module`` and ``runpy.run_module`` of a
+    constant name. ``from package import name`` gives ``package`` (and ``.name`` for ``from . import name``).
+    """
+    return tuple(sorted(set(_imports(tree)), key=lambda entry: (entry[1], entry[0])))
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    known = single_assignments(tree.body)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            dots = "." * node.level
+            if node.module is not None:
+                yield dots + node.module, node.lineno
+            else:
+                for alias in node.names:
+                    yield dots + alias.name, node.lineno
+        elif isinstance(node, ast.Call) and node.args and _called(node) in _IMPORTERS:
+            name = _text(node.args[0], known)
+            if name is not None and _MODULE.match(name.lstrip(".")):
+                yield name, node.lineno
+
+
+def _called(node: ast.Call) -> str:
+    if isinstance(node.func, ast.Name):
+        return node.func.id
+    return node.func.attr if isinstance(node.func, ast.Attribute) else ""
+
+
+def _text(node: ast.expr, known: Expressions) -> str | None:
+    try:
+        value = resolve(node, known)
+    except Unresolved:
+        return None
+    return value if isinstance(value, str) else None
+
+
+def local_files(tree: ast.Module, files: Collection[str], path: str = "") -> tuple[str, ...]:
+    """Files of the folder whose code takes part in the script: imported, compiled, loaded or executed, in order of use.
+
+    ``files`` are paths relative to the submission's folder, ``path`` that of the script (for imports beside it). A file
+    with a code suffix counts as soon as the script names it in a string (``"kernel.cu"``, ``CDLL("./ngram.so")``,
+    ``subprocess.run(["gcc", "blend.c"])``), except in a docstring, an error or a log message.
+    """
+    here = posixpath.dirname(path)
+    out: dict[str, None] = {}
+    index = _index(tree)
+    for module in index.modules:
+        for found in _module_files(module, index, here, files):
+            out.setdefault(found)
+    names = {posixpath.basename(name): name for name in sorted(files, key=lambda name: (-name.count("/"), name))}
+    for text in index.strings:
+        for found in _mentioned(text, here, files, names):
+            out.setdefault(found)
+    out.pop(path, None)
+    return tuple(out)
+
+
+@dataclass
+class _Index:
+    """What one walk over a script tells about the files that it names."""
+
+    modules: dict[str, list[str]] = field(default_factory=dict)  # module -> names imported from it
+    folders: list[str] = field(default_factory=list)  # added to sys.path, where their last part is a constant
+    strings: list[str] = field(default_factory=list)  # those with a code suffix that are not only text to print
+
+
+def _index(tree: ast.Module) -> _Index:
+    out = _Index()
+    for module, _ in imports(tree):
+        out.modules.setdefault(module, [])
+    skipped: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            out.modules["." * node.level + node.module] += [alias.name for alias in node.names]
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            skipped.add(id(node.value))
+        elif isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and _called(node) in _TALKING):
+            skipped.update(id(inner) for inner in ast.walk(node))
+        elif isinstance(node, ast.Call) and _called(node) in ("insert", "append") and node.args:
+            owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+            if isinstance(owner, ast.Attribute) and owner.attr == "path":
+                out.folders += _constant_folders(node.args[-1])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
+            if len(node.value) <= 300 and "." in node.value and "\n" not in node.value:
+                out.strings.append(node.value)
+    return out
+
+
+def _constant_folders(node: ast.expr) -> list[str]:
+    texts = [
+        inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant) and isinstance(inner.value, str)
+    ]
+    return [posixpath.normpath(text).lstrip("./") for text in texts if len(text) < 200]
+
+
+def _module_files(module: str, index: _Index, here: str, files: Collection[str]) -> Iterator[str]:
+    level = len(module) - len(module.lstrip("."))
+    folder = here
+    for _ in range(level - 1):
+        folder = posixpath.dirname(folder)
+    parts = module.lstrip(".").split(".")
+    for root in dict.fromkeys((folder,) if level else (here, "", *index.folders)):
+        for depth in range(len(parts), 0, -1):
+            stem = posixpath.join(root, *parts[:depth])
+            yield from (name for name in (f"{stem}.py", f"{stem}/__init__.py", f"{stem}.pyx") if name in files)
+        stem = posixpath.join(root, *parts)
+        yield from (f"{stem}/{name}.py" for name in index.modules[module] if f"{stem}/{name}.py" in files)
+        yield from sorted(name for name in files if name.startswith(f"{stem}.") and name.endswith((".so", ".pyd")))
+
+
+def _mentioned(text: str, here: str, files: Collection[str], names: Mapping[str, str]) -> Iterator[str]:
+    for word in re.split(r"[\s'\",;:=]+", text):
+        if not word.endswith(CODE_SUFFIXES):
+            continue
+        paths = (
+            posixpath.normpath(posixpath.join(here, word)),
+            posixpath.normpath(word),
+            names.get(posixpath.basename(word)),
+        )
+        found = next((path for path in paths if path is not None and path in files), None)
+        if found is not None:
+            yield found
+        elif word.endswith(".so"):  # built from the source beside it
+            stem = posixpath.basename(word).removeprefix("lib").removesuffix(".so")
+            yield from (name for base, name in sorted(names.items()) if posixpath.splitext(base) in _sources(stem))
+
+
+def _sources(stem: str) -> set[tuple[str, str]]:
+    return {(stem, suffix) for suffix in (".c", ".cc", ".cpp", ".cu", ".rs")}
