@@ -9,7 +9,7 @@ from checks.submission.log_lines import EVAL_TIME, EXACT_BPB, NAMED_BPB, PERCENT
 from checks.submission.model import Score
 
 _PROGRESS = re.compile(
-    r"\[\s*\d+\s*/\s*\d+\s*\]|progress|\bbatch\b|running|run_bpb|\brank:\d|chunk(?!_size)|epoch|phase:"
+    r"\[\s*\d+\s*/\s*\d+\s*\]|progress|\bbatch\b|running|run_bpb|\brank:\d|chunk(?!_size|=\d+(?![\d/]))|epoch|phase:"
     r"|^(?:tc|ttp|ttpp|tttg)\b|_batch|\bpass ?\d|window \d|AR \d+/\d+|\bat step\b|iter",
     re.IGNORECASE,
 )
