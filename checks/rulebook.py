@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from checks.rulebook_shape import problems
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -98,9 +100,15 @@ def load(path: Path = BUNDLED) -> Rulebook:
     """Read and validate a rulebook file.
 
     Raises:
-        RulebookError: the file is missing, no TOML, or lacks a key.
+        RulebookError: the file is missing, no TOML, or lacks what the bundled file has.
     """
-    return _load(path)
+    book = _load(path)
+    if path != BUNDLED:
+        found = list(problems(book, _load(BUNDLED)))
+        if found:
+            more = f" (and {len(found) - 1} more problems)" if len(found) > 1 else ""
+            raise RulebookError(f"{path}: {found[0]}{more}")
+    return book
 
 
 @functools.cache
