@@ -45,6 +45,7 @@ _NO_DATA = frozenset(
 )
 _EXACT_ITERATIONS = 6
 _KNOWN_COUNT = 64
+_FEW = range(17)
 
 
 def refine(labels: Labels, symbols: frozenset[Symbol], role: str = "") -> Labels:
@@ -164,7 +165,10 @@ class Access(Machine):
             return Value(value.const, refs, labels, value.symbols | symbols, value.text)
         if value.known and not value.labels and not symbols:
             return value
-        return Value(value.const, refs, labels, value.symbols | symbols, value.text)
+        selected = Value(value.const, refs, labels, value.symbols | symbols, value.text)
+        if symbols and any(isinstance(x, Scored) for x in labels):
+            return self.narrow(selected, symbols)
+        return selected
 
     # -- attributes --------------------------------------------------------------------------------------------------
 
@@ -188,7 +192,8 @@ class Access(Machine):
     def gradient_labels(self) -> Labels:
         """Data of the losses whose gradients are pending."""
         data: Labels = frozenset(d for data, _, _ in self.pending for d in data)
-        return data | {Flag("gradient", 0)} if data else data
+        scores = frozenset(i for _, _, losses in self.pending for i in losses)
+        return data | {Flag("gradient", 0, scores)} if data else data
 
     def _attribute_of(self, owner: Value, ref: Heap, name: str) -> Value | None:
         if isinstance(ref, ModuleRef):
@@ -301,8 +306,8 @@ class Access(Machine):
 
     def subscript(self, owner: Value, index: Value, node: ast.expr | None) -> Value:
         """Return ``owner[index]``: an item, a slice of tokens, a table lookup or a gathered score."""
-        if isinstance(node, ast.Slice) and isinstance(node.upper, ast.Constant) and node.upper.value == 0:
-            return NOTHING
+        if isinstance(node, ast.Slice) and isinstance(node.upper, ast.Constant) and node.upper.value in _FEW:
+            return Value(refs=owner.refs[:0])  # at most a few leading tokens: no data to speak of
         result: Value | None = None
         for ref in owner.refs:
             found: Value | None = None
@@ -345,19 +350,23 @@ class Access(Machine):
         data = data_of(labels)
         key = data_of(index.labels)
         role = index.text[6:] if index.text.startswith("slice:") else ""
+        predicted = any(isinstance(x, Uses) for x in labels)
+        if key and predicted and any(d.role != "x" for d in key):
+            scored = self.score(Value(labels=index.labels), Value(labels=labels))
+            if scored is not None:
+                return scored
         if data:
             shift = {"+1": "y", "-k": "x"}.get(index.text, "")
             refined = refine(labels, index.symbols, role or shift)
             return Value(labels=refined, symbols=owner.symbols | index.symbols)
         if key:
-            predicted = any(isinstance(x, Uses) for x in labels) and not any(isinstance(x, Looked) for x in labels)
-            if predicted and any(d.role != "x" for d in key):
-                scored = self.score(Value(labels=index.labels), Value(labels=labels))
-                if scored is not None:
-                    return scored
             return self.read_table(owner, labels, index)
         cells = tuple(r for r in owner.refs if isinstance(r, (Cell, Parameters)))
-        return Value(refs=cells, labels=labels, symbols=owner.symbols | index.symbols)
+        text = owner.text if owner.text in ("+1", "-k") else ""
+        result = Value(refs=cells, labels=labels, symbols=owner.symbols | index.symbols, text=text)
+        if index.symbols and any(isinstance(x, Scored) for x in labels):
+            return self.narrow(result, index.symbols)
+        return result
 
     def read_table(self, owner: Value, labels: Labels, index: Value) -> Value:
         """Read a table at a key made of tokens."""
@@ -368,6 +377,9 @@ class Access(Machine):
             key = key | self.trace.lookups[label.event].key
         line = next((r.line for r in owner.refs if r.line), 0)
         looked = self.lookup(labels, line, key, mixed)
+        names = {x.name for x in labels if isinstance(x, Flag)}
+        if earlier and names & {"row", "prob", "logprob"}:
+            looked = self.lookup(labels, line, key, mixed, row=True)
         kept = frozenset(x for x in labels if isinstance(x, (Flag, Uses)))
         cells = tuple(r for r in owner.refs if isinstance(r, (Cell, Mapping)))
         return Value(refs=cells, labels=kept | {looked}, symbols=owner.symbols | index.symbols)
@@ -390,6 +402,15 @@ class Access(Machine):
         return value
 
     def _mapping_item(self, ref: Mapping, index: Value) -> Value:
+        chosen = frozenset(x for x in index.labels if isinstance(x, Flag) and x.name == "chosen-by-score")
+        if chosen:
+            found = self._mapping_item(ref, Value(symbols=index.symbols))
+            rows = tuple(
+                Sequence([Value(i.const, i.refs, i.labels | chosen, i.symbols) for i in r.items], r.exact, False)
+                if isinstance(r, Sequence) and not r.mutable else r
+                for r in found.refs
+            )  # fmt: skip
+            return Value(found.const, rows, found.labels | chosen, found.symbols)
         if index.known and _hashable(index.const) and index.const in ref.items:
             found = ref.items[index.const]
             return found if ref.rest is None else join(found, ref.rest)
@@ -398,7 +419,7 @@ class Access(Machine):
             value = join(value, item)
         if data_of(index.labels):
             read = self.read_table(Value(refs=(ref, *value.refs)), value.labels | self.state(ref), index)
-            return Value(refs=value.refs or (ref,), labels=read.labels | value.labels, symbols=read.symbols)
+            return Value(refs=value.refs, labels=read.labels | value.labels, symbols=read.symbols)
         return Value(value.const if index.known else UNKNOWN, value.refs, value.labels, value.symbols | index.symbols)
 
     def store(self, owner: Value, index: Value, value: Value) -> None:
@@ -487,7 +508,17 @@ class Access(Machine):
             owner = self.eval(target.value, scope)
             index = self.index(target.slice, scope)
             self.line = target.lineno
-            self.store(owner, index, value)
+            if owner.refs:
+                self.store(owner, index, value)
+            else:
+                self._store_plain(target.value, owner, value, scope)
+
+    def _store_plain(self, holder: ast.expr, owner: Value, value: Value, scope: Scope) -> None:
+        """Store into an array that is known only by the name that holds it."""
+        self.pseudo_expert(owner.labels, [value])
+        labels = owner.labels | merge_labels([value])
+        if labels != owner.labels and isinstance(holder, (ast.Name, ast.Attribute)):
+            self.assign(holder, Value(UNKNOWN, (), labels, owner.symbols, owner.text), scope)
 
     def _unpack(self, target: ast.Tuple | ast.List, value: Value, scope: Scope) -> None:
         count = len(target.elts)

@@ -15,11 +15,10 @@ from checks.program.values import (
     NONE,
     NOTHING,
     UNKNOWN,
-    Cell,
     Data,
     Flag,
     Function,
-    Instance,
+    Looked,
     Mapping,
     Scope,
     Scored,
@@ -33,7 +32,7 @@ from checks.program.values import (
 _SPLITS = ("train", "val")
 _DATA_FILE = re.compile(
     r"fineweb_(train|val)|(?:^|[/_*])(train|val)(?:idation)?(?:_[\w{}*.]*|[\d{}*]*)\.(?:bin|npy|npz|parquet|u16|tokens)|"
-    r"(?:^|/)(train|val)_?[\w{}]*\*"
+    r"(?:^|/)(train|val)_?[\w{}]*\*|(docs_selected)"
 )
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -69,10 +68,11 @@ class Expressions(Calls):
 
     def string(self, text: str) -> Value:
         """A string constant; one that names a split's files carries that split's tokens."""
-        if len(text) < 400 and ("train" in text or "val" in text):
+        if len(text) < 400 and ("train" in text or "val" in text or "docs_" in text):
             match = _DATA_FILE.search(text)
             if match is not None:
                 split = next(g for g in match.groups() if g)
+                split = "val" if split == "docs_selected" else split
                 return Value(text, labels=frozenset({Data(split, NO_SYMBOLS, "path")}), text=text)
         return Value(text, text=text)
 
@@ -140,6 +140,8 @@ class Expressions(Calls):
         if blended is not None:
             return blended
         labels = merge_labels(values)
+        if op is ast.Div and len(values) == 2:
+            labels = labels | self._quotient(values[0], values[1])
         if op is ast.Mult or op is ast.Div:
             scaled = self._scaled(op, values, labels)
             if scaled is not None:
@@ -150,6 +152,15 @@ class Expressions(Calls):
                 labels = (labels - dropped) | {Flag("entropy", self.line, self.file)}
         labels = self.keyed(values, op, labels)
         return Value(labels=labels, symbols=merge_symbols(values), text=text if not labels else text)
+
+    def _quotient(self, left: Value, right: Value) -> frozenset[Flag]:
+        """What a division makes: a normalised row of a table, or a score spread over the bytes of its token."""
+        if self.is_score(left) and any(isinstance(x, Flag) and x.name == "target-bytes" for x in right.labels):
+            return frozenset({Flag("bytes-spread", self.line, self.file)})
+        mine = {x for x in left.labels if isinstance(x, Looked)}
+        if mine and mine == {x for x in right.labels if isinstance(x, Looked)}:
+            return frozenset({Flag("row", 0)})
+        return frozenset()
 
     def _scaled(self, op: type[ast.operator], values: list[Value], labels: frozenset[Any]) -> Flag | None:
         scores = [v for v in values if any(isinstance(x, Scored) for x in v.labels)]
@@ -344,6 +355,9 @@ class Expressions(Calls):
         if isinstance(node, ast.Slice):
             parts = [self.eval(p, scope) for p in (node.lower, node.upper, node.step) if p is not None]
             role = _slice_role(node, parts)
+            ahead = self._ahead(node.lower, scope)
+            if ahead is not None:
+                return Value(labels=merge_labels(parts), symbols=ahead, text=f"slice{role}")
             return Value(labels=merge_labels(parts), symbols=merge_symbols(parts), text=f"slice{role}")
         if isinstance(node, ast.Tuple):
             parts = [self.index(e, scope) for e in node.elts]
@@ -356,6 +370,20 @@ class Expressions(Calls):
         if value.refs:
             return Value(value.const, value.refs, merge_labels([value]), value.symbols, value.text)
         return value
+
+    def _ahead(self, node: ast.expr | None, scope: Scope) -> frozenset[tuple[int, int]] | None:
+        """Symbols of a slice that begins at ``(i + k) * n`` of a loop counter ``i``: iterations ahead."""
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and isinstance(node.right, ast.Constant):
+            if isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Mult):
+                node = node.left
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+            node = node.left if isinstance(node.left, ast.BinOp) else node.right
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and isinstance(node.right, ast.Constant):
+                counter = scope.lookup(node.left.id) if isinstance(node.left, ast.Name) else None
+                if counter is not None and counter.loop and isinstance(node.right.value, int):
+                    delta = node.right.value
+                    return frozenset((l, k + delta) if l == counter.loop else (l, k) for l, k in counter.symbols)
+        return None
 
     def _starred(self, node: ast.Starred, scope: Scope) -> Value:
         return self.eval(node.value, scope)

@@ -147,6 +147,9 @@ class Interpreter(Expressions):
             return Flow.NEXT
         old = self.eval(target, scope)
         self.line = node.lineno
+        for label in value.labels:
+            if isinstance(label, Scored):
+                self.trace.accumulated.setdefault(label.event, self.place(node.lineno))
         read = any(isinstance(x, Looked) for x in old.labels)  # indexing by an array copies: the table stays as it is
         if not read and any(isinstance(r, (Cell, Parameters)) for r in old.refs):
             result = self.mutate(old, "add_", [value])

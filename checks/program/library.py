@@ -5,6 +5,8 @@ Anything not named here returns a value that carries the labels of its arguments
 
 from __future__ import annotations
 
+import ast
+
 from checks.program.access import Access, data_of, opened
 from checks.program.values import (
     NO_LABELS,
@@ -54,9 +56,10 @@ _FRESH = (
     "randn_like", "rand_like", "eye", "new_zeros", "new_empty", "new_full",
 )  # fmt: skip
 _TAILS_WITHOUT_DATA = frozenset(
-    "len isinstance hasattr id hash type callable perf_counter time monotonic device exists getsize is_available "
+    "isinstance hasattr id hash type callable perf_counter time monotonic device exists getsize is_available "
     "device_count synchronize barrier manual_seed set_device isfile isdir numel".split()
 )
+_HASHING = (ast.BitXor, ast.BitOr, ast.LShift, ast.Mod, ast.Mult)
 _HEADER = 1024  # entries of a shard's header; reading it reads no tokens
 _RESET = ("zero_", "fill_", "normal_", "uniform_", "zeros_", "ones_", "constant_", "orthogonal_", "kaiming_uniform_", "trunc_normal_", "eye_")
 
@@ -114,12 +117,13 @@ class Library(Access):
         """Mark arithmetic that mixes the target with its context: a hash key."""
         if op is None:
             return labels
-        per_value = [data_of(v.labels) for v in values]
-        if sum(bool(d) for d in per_value) > 1 and not any(isinstance(x, Flag) and x.name == "mixed-key" for x in labels):
-            roles = {d.role for data in per_value for d in data if d.source == "val"}
-            if "x" in roles and roles - {"x"}:
-                return labels | {Flag("mixed-key", self.line, self.file)}
-        return labels
+        flags = {x.name for x in labels if isinstance(x, Flag)}
+        selections = {data_of(v.labels) for v in values} - {NO_LABELS}
+        if not selections or "mixed-key" in flags:
+            return labels
+        if len(selections) > 1 and (op in _HASHING or (op is ast.Add and "multiplied" in flags)):
+            return labels | {Flag("mixed-key", self.line, self.file)}
+        return labels | {Flag("multiplied", 0)} if op in (ast.Mult, ast.LShift) else labels
 
     # -- functions ---------------------------------------------------------------------------------------------------
 
@@ -268,6 +272,7 @@ class Library(Access):
         items, exact = self.items(args[0])
         return Value(refs=(Sequence(list(items), exact, True, self.line),), labels=args[0].labels)
 
+    _fn_islice = _fn_iter = _fn_chain = _fn_from_iterable = _fn_batched = _fn_shuffle = _fn_list
     _fn_tuple = _fn_sorted = _fn_deque = _fn_reversed = _fn_ModuleList = _fn_ParameterList = _fn_tqdm = _fn_list
 
     def _fn_set(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
@@ -298,6 +303,16 @@ class Library(Access):
         if data:
             self.update_table(mapping, data, NOTHING)
         return Value(refs=(mapping,))
+
+    def _fn_len(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if name != "len" or not args:
+            return None
+        for ref in args[0].refs:
+            if isinstance(ref, Sequence) and ref.exact and not self.maybe and len(args[0].refs) == 1:
+                return Value(len(ref.items))
+        target = any(isinstance(x, Data) and x.source == "val" and x.role in ("", "y") for x in args[0].labels)
+        looked = any(isinstance(x, Looked) for x in args[0].labels)
+        return Value(labels=frozenset({Flag("target-bytes", 0)}) if target or looked else NO_LABELS)
 
     def _fn_int(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         if name not in ("int", "float", "bool", "str") or not args:
@@ -377,15 +392,37 @@ class Library(Access):
         if all(v.known and isinstance(v.const, (int, float)) for v in operands) and operands:
             chosen = (min if name.endswith(("min", "minimum")) else max)(v.const for v in operands)
             return Value(chosen, symbols=merge_symbols(operands))
+        if "key" in keywords and operands:
+            return self._chosen_by(keywords["key"], list(operands))
         sets = [frozenset(x.event for x in v.labels if isinstance(x, Scored)) for v in operands]
         if len([s for s in sets if s]) > 1 and len(set(sets)) > 1:
             self.note_blend("minimum", frozenset().union(*sets), detail=name)
-        blended = self.blend(list(operands)) if len(operands) > 1 else None
+        blended = self.blend(list(operands), "minimum") if len(operands) > 1 else None
         if blended is not None:
-            self.note_blend("minimum", frozenset().union(*sets), merge_labels(operands), name)
             return blended
+        if operands and all(v.refs for v in operands):
+            inner = frozenset(x.event for v in operands for x in self.full_labels(v) if isinstance(x, Scored))
+            if len(inner) > 1:
+                self.note_blend("minimum", inner, detail=name)
+            result = operands[0]
+            for other in operands[1:]:
+                result = join(result, other)
+            return result
         later = any(v.later for v in operands)
         return Value(labels=merge_labels(operands), symbols=merge_symbols(operands), later=later and name == "max")
+
+    def _chosen_by(self, key: Value, operands: list[Value]) -> Value:
+        """``min(choices, key=score)``: which one is chosen depends on the scores."""
+        scores: set[int] = set()
+        result = operands[0]
+        for operand in operands:
+            measured = self.call(key, [operand], {}, None)
+            scores |= {x.event for x in self.full_labels(measured) if isinstance(x, Scored)}
+            result = join(result, operand)
+        if not scores:
+            return result
+        chosen = Flag("chosen-by-score", self.line, (self.file, "min", frozenset(scores)))
+        return Value(UNKNOWN, result.refs, result.labels | {chosen}, result.symbols)
 
     _fn_max = _fn_minimum = _fn_maximum = _fn_fmin = _fn_fmax = _fn_min
 
@@ -398,7 +435,8 @@ class Library(Access):
             self.note_blend("select", scores)
         if scores:
             self.gate(test, scores)
-        blended = self.blend([a, b])
+        compared = any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels)
+        blended = self.blend([a, b], "select" if compared else "blend")
         return blended or Value(labels=merge_labels([a, b]), symbols=merge_symbols(args))
 
     def gate(self, test: Value, scores: list[int]) -> None:
@@ -444,8 +482,8 @@ class Library(Access):
     def _fn_grad(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         if not args:
             return None
-        data, _, _ = self.loss_data(args[0])
-        return Value(labels=data | {Flag("gradient", self.line, self.file)} if data else NO_LABELS)
+        data, _, scores = self.loss_data(args[0])
+        return Value(labels=data | {Flag("gradient", 0, scores)} if data else NO_LABELS)
 
     def _fn_bincount(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         data = data_of(merge_labels(args))

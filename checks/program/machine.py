@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from checks.program.trace import (
     AdaptEvent,
@@ -169,7 +170,8 @@ class Machine:
         state: set[int] = {label.event for label in used if isinstance(label, Adapted)}
         lookups = {label.event for label in used if isinstance(label, Looked)}
         for ident in lookups:
-            state |= self.trace.lookups[ident].state
+            if not self.trace.lookups[ident].causal:
+                state |= self.trace.lookups[ident].state
         for ident in base:
             state |= self.trace.scores[ident].state
         key = (self.file, self.line, tuple(self.calls), targets, frozenset(state), base, frozenset(lookups))
@@ -183,7 +185,7 @@ class Machine:
             self.trace.scores[known] = ScoreEvent(
                 known, self.steps, self.place(), targets, frozenset(state), kept, self.loop_symbols, base, frozenset(lookups)
             )
-        flags = {label for label in used if isinstance(label, Flag) and label.name not in ("artifact", "mask", "file", "prob", "logprob", "loaded", "mixed-key")}
+        flags = {label for label in used if isinstance(label, Flag) and label.name not in ("artifact", "mask", "file", "prob", "logprob", "loaded", "mixed-key", "multiplied")}
         return Value(labels=frozenset({Scored(known), *flags}))
 
     def blend(self, values: list[Value], kind: str = "blend") -> Value | None:
@@ -198,14 +200,16 @@ class Machine:
         base = frozenset(x.event for v in scored for x in v.labels if isinstance(x, Scored))
         targets = frozenset(d for ident in base for d in self.trace.scores[ident].targets)
         result = self._score(targets, frozenset(foreign), base)
-        self.trace.blends.append(BlendEvent(self.steps, self.place(), kind, base, frozenset(foreign)))
+        ident = next(x.event for x in result.labels if isinstance(x, Scored))
         flags = {x for v in values for x in v.labels if isinstance(x, Flag)}
+        detail = "bytes-spread" if any(x.name == "bytes-spread" for x in flags) else ""
+        self.trace.blends.append(BlendEvent(self.steps, self.place(), kind, base, frozenset(foreign), detail, ident))
         return Value(labels=result.labels | flags, symbols=merge_symbols(values))
 
     def _matters(self, label: object) -> bool:
         if isinstance(label, Looked):
             event = self.trace.lookups[label.event]
-            return bool(event.state) or event.target_key
+            return bool(event.state) or event.mixed
         return False
 
     def note_blend(self, kind: str, scores: Iterable[int], other: Labels = NO_LABELS, detail: str = "") -> None:
@@ -225,16 +229,51 @@ class Machine:
             )
         return Adapted(known)
 
-    def lookup(self, table: Labels, table_line: int, key: frozenset[Data], mixed: bool) -> Looked:
+    def lookup(self, table: Labels, table_line: int, key: frozenset[Data], mixed: bool, row: bool = False) -> Looked:
         """Record a table read at a key made of tokens."""
         state = frozenset(x.event for x in table if isinstance(x, Adapted))
-        ident_key = (self.file, self.line, table_line, key, state, mixed)
+        ident_key = (self.file, self.line, table_line, key, state, mixed, row)
         known = self._lookup_keys.get(ident_key)
         if known is None:
             known = len(self.trace.lookups)
             self._lookup_keys[ident_key] = known
-            self.trace.lookups[known] = LookupEvent(known, self.steps, self.place(), table_line, key, mixed, state)
+            causal = bool(state) and all(self._earlier(self.trace.adapts[a].data, key) for a in state)
+            self.trace.lookups[known] = LookupEvent(known, self.steps, self.place(), table_line, key, mixed, state, causal, row)
         return Looked(known)
+
+    def _earlier(self, data: frozenset[Data], key: frozenset[Data]) -> bool:
+        """Whether all of the data was selected in earlier iterations of loops that select the key."""
+        now: dict[int, int] = {}
+        for d in key:
+            for loop, k in d.symbols:
+                now[loop] = max(k, now.get(loop, k))
+        running = dict(self.loops)
+        for d in data:
+            shared = [(loop, k) for loop, k in d.symbols if loop in now and loop in running]
+            if not any(k < running[loop] and (loop, running[loop]) not in d.symbols for loop, k in shared):
+                return False
+        return True
+
+    def narrow(self, value: Value, symbols: frozenset[Symbol]) -> Value:
+        """Scores of a selection of the tokens: the same scores, for the narrower region."""
+        labels: set[Label_] = set()
+        for label in value.labels:
+            if not isinstance(label, Scored):
+                labels.add(label)
+                continue
+            event = self.trace.scores[label.event]
+            targets = frozenset(Data(d.source, d.symbols | symbols, d.role) for d in event.targets)
+            if targets == event.targets:
+                labels.add(label)
+                continue
+            key = ("narrow", event.ident, targets)
+            known = self._score_keys.get(key)
+            if known is None:
+                known = len(self.trace.scores)
+                self._score_keys[key] = known
+                self.trace.scores[known] = replace(event, ident=known, targets=targets, base=event.base | {event.ident})
+            labels.add(Scored(known))
+        return Value(value.const, value.refs, frozenset(labels), value.symbols | symbols, value.text)
 
     def report(self, template: str, value: Value) -> None:
         """Record a score that is printed, written or returned as val_bpb."""

@@ -62,6 +62,8 @@ class Methods(Library):
         if name in ("gather", "take_along_dim", "index_select", "take", "take_along_axis"):
             index = keywords.get("index") or (args[-1] if args else NOTHING)
             return self.select(owner, Value(labels=self.full_labels(index), symbols=index.symbols), None)
+        if name in ("max", "min", "amax", "amin") and not args and not any(isinstance(x, (Scored, Uses)) for x in owner.labels):
+            return Value(text="size", labels=owner.labels - data_of(owner.labels))
         if name in ("minimum", "maximum", "fmin", "fmax") or (name in ("min", "max") and args and self.is_score(args[0])):
             return self._fn_min(name, [owner, *args], keywords) or NOTHING
         if name in ("where", "masked_fill") and len(args) == 2:
@@ -375,7 +377,7 @@ class Methods(Library):
                 elif isinstance(ref, (Parameters, Cell)):
                     self._overwrite_one(ref, source)
             return owner
-        labels = merge_labels(args)
+        labels: Labels = frozenset().union(*(self.full_labels(a) for a in args))
         key = data_of(labels)
         for ref in owner.refs:
             if isinstance(ref, Gradient) or any(isinstance(x, Looked) for x in owner.labels):
@@ -383,7 +385,7 @@ class Methods(Library):
             target = ref.owner if isinstance(ref, Parameters) else ref
             kind = self._change_kind(target, ref, name, labels) if key else ""
             if kind:
-                scored = [x.event for x in labels if isinstance(x, Scored)]
+                scored = [x.event for x in labels if isinstance(x, Scored)] + self.gradient_scores(labels)
                 if isinstance(target, Cell):
                     target.table = kind == "table"
                 target.labels.add(self.adapt(kind, key, scored, (f"line {target.line}",)))
@@ -395,11 +397,15 @@ class Methods(Library):
         kept = labels - key if any(isinstance(r, (Parameters, Instance)) for r in owner.refs) else labels
         return blended or Value(refs=owner.refs, labels=owner.labels | kept, symbols=owner.symbols)
 
+    def gradient_scores(self, labels: Labels) -> list[int]:
+        """The losses that gradients among the labels come from."""
+        return [i for x in labels if isinstance(x, Flag) and x.name == "gradient" for i in x.detail or ()]
+
     def _change_kind(self, target: Heap, ref: Heap, name: str, labels: Labels) -> str:
         """What an in-place change by token data is: of parameters, of a table, or (empty) data written into a buffer."""
         flags = {x.name for x in labels if isinstance(x, Flag)}
         if isinstance(ref, Parameters) or isinstance(target, Instance) or "gradient" in flags:
-            return "inplace"
+            return "free-gradient" if isinstance(target, Cell) and not target.owned else "inplace"
         if isinstance(target, Cell) and target.parameter:
             return "inplace"
         return "table" if name in _KEYED or "counts" in flags else ""

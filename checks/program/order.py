@@ -67,7 +67,8 @@ def rescored(trace: Trace, score: ScoreEvent, adapt: AdaptEvent) -> ScoreEvent |
     """An earlier score of the same tokens, when this one is a rescoring rather than the first score."""
     if adapt.kind == "table":
         return score
-    if later_iteration(score.loops, adapt.loops):
+    selecting = {loop for d in score.targets for loop, _ in d.symbols}
+    if later_iteration(frozenset(s for s in score.loops if s[0] not in selecting), adapt.loops):
         return score
     same = [a for a in trace.adapts.values() if a.place.line == adapt.place.line]
     training = {i for a in same for i in a.losses} | {

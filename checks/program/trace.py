@@ -56,20 +56,29 @@ class AdaptEvent:
 
 @dataclass(frozen=True)
 class LookupEvent:
-    """A table read at a key made of tokens. ``target_key``: the key mixes the target with its context."""
+    """A table read at a key made of tokens. ``mixed``: the key mixes several tokens arithmetically, as a hash does.
+
+    ``causal``: everything in the table came from earlier iterations of the loop that made the key. ``row``: the entry
+    of a row that was normalised before.
+    """
 
     ident: int
     at: int
     place: Place
     table_line: int
     key: frozenset[Data]
-    target_key: bool
+    mixed: bool
     state: frozenset[int]
+    causal: bool = False
+    row: bool = False
 
 
 @dataclass(frozen=True)
 class BlendEvent:
-    """Scores combined with something else. ``kind``: blend, minimum, select, scale, gate."""
+    """Scores combined with something else. ``kind``: blend, minimum, select, gate, pseudo-expert.
+
+    ``result`` is the score event that came out, -1 when the scores themselves did.
+    """
 
     at: int
     place: Place
@@ -77,6 +86,7 @@ class BlendEvent:
     scores: frozenset[int]
     other: Labels
     detail: str = ""
+    result: int = -1
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,7 @@ class Trace:
     reports: list[ReportEvent] = field(default_factory=list)
     calls: list[CallEvent] = field(default_factory=list)
     skipped: list[tuple[Place, str]] = field(default_factory=list)
+    accumulated: dict[int, Place] = field(default_factory=dict)
     executed: set[tuple[str, int]] = field(default_factory=set)
     loop_exits: dict[int, int] = field(default_factory=dict)
     loop_places: dict[int, Place] = field(default_factory=dict)

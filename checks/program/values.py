@@ -35,24 +35,28 @@ class Scored(NamedTuple):
     """Derived from score event ``event``."""
 
     event: int
+    kind: str = "scored"  # named tuples of one shape are equal: the kind keeps labels apart
 
 
 class Adapted(NamedTuple):
     """Depends on state that adapt event ``event`` changed."""
 
     event: int
+    kind: str = "adapted"
 
 
 class Looked(NamedTuple):
     """Read from a table in lookup event ``event``."""
 
     event: int
+    kind: str = "looked"
 
 
 class Uses(NamedTuple):
     """Computed with the parameters of heap object ``ident``."""
 
     ident: int
+    kind: str = "uses"
 
 
 class Flag(NamedTuple):

@@ -20,13 +20,18 @@ def check(case: Case) -> Finding:
     if trace is not None:
         rows = []
         for blend in trace.blends:
-            if blend.kind not in ("blend", "minimum", "pseudo-expert") or not blend.scores & scores.keys():
+            if blend.kind != "blend" or blend.result not in scores:
                 continue
             tables = target_lookups(case, blend, [scores[i] for i in blend.scores if i in scores])
             if not tables:
                 continue
-            rows.append(program.evidence(blend.place, "blends the table's value into the score of the true token", "score"))
-            rows += [program.evidence(t.place, "reads the table at a key that holds the true token", "source") for t in tables[:3]]
+            rows.append(
+                program.evidence(blend.place, "blends the table's value into the score of the true token", "score")
+            )
+            rows += [
+                program.evidence(t.place, "reads the table at a key that holds the true token", "source")
+                for t in tables[:3]
+            ]
             rows += [program.at(*call, "calls the mixing") for call in blend.place.calls[1:][-2:]]
         if rows:
             rows += [ordering.report_row(program, r) for r in program.reports]
@@ -55,9 +60,10 @@ def target_lookups(case: Case, blend: BlendEvent, scores: list[ScoreEvent]) -> l
     open_targets = {d.symbols for s in scores for d in s.targets if d.role == ""}
     found = []
     for lookup in looked:
-        keyed = lookup.target_key or any(
-            d.source == "val" and (d.role == "y" or (d.role == "" and d.symbols in open_targets)) for d in lookup.key
-        )
-        if keyed and (lookup.state or lookup.target_key):
+        if lookup.row:
+            continue
+        target = any(d.source == "val" and (d.role == "y" or (d.role == "" and d.symbols in open_targets)) for d in lookup.key)
+        context = any(other.key < lookup.key for other in looked if other.mixed or other.state)
+        if (target or (lookup.mixed and context)) and (lookup.state or lookup.mixed):
             found.append(lookup)
     return found

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from checks.program.order import Breach, breaches
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
+from checks.program.values import Flag
 from checks.rules.base import Case, Verdicts
 from checks.verdict import Evidence, Finding
 
@@ -50,6 +51,35 @@ def _shown(program: Program, script: str) -> str:
     return found.display if found is not None else script
 
 
+def chosen(program: Program) -> list[tuple[int, Evidence]]:
+    """Choices that the headline depends on and that were made by scores: (score event compared, where)."""
+    trace = program.trace
+    if trace is None:
+        return []
+    labels = {x for r in program.reports for x in r.labels} | {x for s in headline_scores(program) for x in s.used}
+    result = []
+    for label in labels:
+        if isinstance(label, Flag) and label.name == "chosen-by-score":
+            file, name, scores = label.detail
+            val = [i for i in scores if any(d.source == "val" for d in trace.scores[i].targets)]
+            if val:
+                result.append((min(val), program.at(file, label.line, f"chooses {name} by scores", "adapt")))
+    return result
+
+
+def selections(program: Program) -> list[Evidence]:
+    """Minima and choices over scores that are in the headline."""
+    trace = program.trace
+    if trace is None:
+        return []
+    wanted = {s.ident for s in headline_scores(program)}
+    return [
+        program.evidence(b.place, "keeps the smaller score", "score")
+        for b in trace.blends
+        if b.kind in ("minimum", "select") and b.scores & wanted
+    ]
+
+
 def found(program: Program) -> list[Breach]:
     """The breaches of order in the headline, each pair of lines once, first scores first."""
     trace = program.trace
@@ -83,6 +113,10 @@ def evidence_of(program: Program, breach: Breach, adapt_what: str, score_what: s
 def score_rows(program: Program, score: ScoreEvent, what: str) -> list[Evidence]:
     """The statement that computes a score and the calls that lead to it, innermost first."""
     rows = []
+    trace = program.trace
+    summed = trace.accumulated.get(score.ident) if trace is not None else None
+    if summed is not None:
+        rows.append(program.evidence(summed, "adds the score to the sum", "score"))
     if score.place.calls and "." in score.place.function:
         file, line = score.place.calls[-1]
         rows.append(program.at(file, line, what, "score"))

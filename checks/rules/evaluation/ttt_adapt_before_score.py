@@ -7,18 +7,21 @@ from checks.rules.evaluation import ordering
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "ttt-adapt-before-score"
+KINDS = ("gradient", "inplace")
 
 
 def check(case: Case) -> Finding:
     """Check that no score of the headline depends on an adaptation that used the same tokens."""
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
     program = case.program
-    breaches = [b for b in ordering.found(program) if b.rescored is None and b.adapt.kind != "table"]
+    breaches = [b for b in ordering.found(program) if b.rescored is None and b.adapt.kind in KINDS]
     if breaches:
         first = breaches[0]
         rows: list[Evidence] = []
         for breach in breaches[:4]:
-            rows += ordering.evidence_of(program, breach, "trains on validation tokens", "scores the same tokens afterwards")
+            rows += ordering.evidence_of(
+                program, breach, "trains on validation tokens", "scores the same tokens afterwards"
+            )
         lines = sorted({b.adapt.place.line for b in breaches})
         return say.fail(
             f"{first.adapt.place.function} adapts to validation tokens (line {', '.join(map(str, lines[:4]))}) before the "
@@ -32,7 +35,7 @@ def check(case: Case) -> Finding:
     trace = program.trace
     adaptations = ordering.val_adaptations(trace) if trace is not None else []
     used = {i for s in ordering.headline_scores(program) for i in s.state}
-    counted = [a for a in adaptations if a.ident in used and a.kind != "table"]
+    counted = [a for a in adaptations if a.ident in used and a.kind in KINDS]
     if not counted:
         return say.passed(
             "No reported score depends on a state that validation tokens changed.",

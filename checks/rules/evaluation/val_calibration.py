@@ -1,0 +1,56 @@
+"""val-calibration: quantisation, temperatures and the like are not fitted on validation tokens."""
+
+from __future__ import annotations
+
+from checks.rules.base import Case, Verdicts
+from checks.rules.evaluation import ordering
+from checks.verdict import Evidence, Finding, Group
+
+CODE = "val-calibration"
+
+
+def check(case: Case) -> Finding:
+    """Look for statistics of validation tokens that reach the scored weights, and for choices made by validation scores."""
+    say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
+    program = case.program
+    trace = program.trace
+    clears = "Calibrate on training tokens inside the training clock, on self-generated text, or without data."
+    breaches = [b for b in ordering.found(program) if b.adapt.kind == "calibration"]
+    if breaches:
+        rows: list[Evidence] = []
+        for breach in breaches[:3]:
+            rows += ordering.evidence_of(
+                program, breach, "what is exported depends on activations of validation tokens", "scores with the calibrated weights"
+            )
+        rows = [*_collected(case), *rows]
+        return say.fail(
+            "The exported weights were calibrated with validation tokens that had not been scored yet.",
+            ordering.unique(rows),
+            clears,
+        )
+    wanted = {s.ident for s in ordering.headline_scores(program)}
+    picked = [row for compared, row in ordering.chosen(program) if compared not in wanted]
+    if picked and trace is not None:
+        reports = [ordering.report_row(program, r) for r in program.reports]
+        return say.fail(
+            "A value that the reported score depends on was chosen by comparing scores on validation tokens.",
+            ordering.unique([*picked, *reports]),
+            clears,
+        )
+    unknown = ordering.undecidable(case, say)
+    if unknown is not None:
+        return unknown
+    return say.passed("Nothing that the headline depends on was calibrated on validation tokens.")
+
+
+def _collected(case: Case) -> list[Evidence]:
+    """The calls of the model on validation tokens before the export."""
+    trace = case.program.trace
+    if trace is None:
+        return []
+    first = min((s.at for s in ordering.headline_scores(case.program)), default=0)
+    rows = []
+    for call in trace.calls:
+        if call.name == "model" and call.at < first and any(d.source == "val" for d in call.data):
+            rows.append(case.program.evidence(call.place, "runs the model on validation tokens", "source"))
+    return rows[-2:]

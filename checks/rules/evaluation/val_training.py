@@ -1,0 +1,81 @@
+"""val-training: the model that is scored never trained on validation tokens in its training loop."""
+
+from __future__ import annotations
+
+import re
+
+from checks.program.trace import AdaptEvent
+from checks.rules.base import Case, Verdicts
+from checks.rules.evaluation import ordering
+from checks.verdict import Evidence, Finding, Group
+
+CODE = "val-training"
+_VAL_ONLY = re.compile(r"val[-_ ]?only|valonly|train(?:ing)? on (?:the )?val", re.I)
+_LINK = re.compile(r"ln\s+-s\w*\s+\S*fineweb_val\S*\s+\S*fineweb_train", re.I)
+_README_BYTES = 200_000
+
+
+def check(case: Case) -> Finding:
+    """Check the data of the training loop: in the code, in the run command's values and in the log."""
+    say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
+    program = case.program
+    trained = training_on_val(case)
+    clears = "Train on fineweb_train_* only, as if validation did not exist."
+    if trained:
+        rows: list[Evidence] = []
+        for event in trained[:3]:
+            rows.append(program.evidence(event.place, "trains on validation tokens", "adapt"))
+            rows += [program.at(*call, "calls the training step") for call in event.place.calls[1:][-2:]]
+        rows += [ordering.report_row(program, r) for r in program.reports]
+        return _by_date(case, say, "The training loop takes steps on validation tokens.", ordering.unique(rows), clears)
+    told = _told(case)
+    if told:
+        return _by_date(case, say, "The README or the log shows training on the validation split.", told, clears)
+    unknown = ordering.undecidable(case, say)
+    if unknown is not None:
+        return unknown
+    return say.passed("The training loop takes no step on validation tokens.")
+
+
+def _by_date(case: Case, say: Verdicts, summary: str, rows: list[Evidence], clears: str) -> Finding:
+    if case.rulebook.in_force(CODE, case.created):
+        return say.fail(summary, rows, clears)
+    return say.warn(f"{summary} The rule was not yet written down on the day of the pull request.", rows, clears)
+
+
+def training_on_val(case: Case) -> list[AdaptEvent]:
+    """Gradient steps of the training loop that used validation tokens.
+
+    A step belongs to training when its line also steps on training tokens, or when nothing steps on training tokens at all.
+    """
+    trace = case.program.trace
+    if trace is None:
+        return []
+    gradients = [a for a in trace.adapts.values() if a.kind in ("gradient", "inplace")]
+    train_lines = {(a.place.file, a.place.line) for a in gradients if any(d.source == "train" for d in a.data)}
+    used = {i for s in ordering.headline_scores(case.program) for i in s.state}
+    on_val = [a for a in gradients if any(d.source == "val" for d in a.data) and a.ident in used]
+    if train_lines:
+        return [a for a in on_val if (a.place.file, a.place.line) in train_lines]
+    return [a for a in on_val if _looks_like_training(a, case)]
+
+
+def _looks_like_training(event: AdaptEvent, case: Case) -> bool:
+    settings = case.submission.configuration
+    return any("TRAIN" in name and "val" in settings[name].value for name in settings) or event.place.function == "main"
+
+
+def _told(case: Case) -> list[Evidence]:
+    rows = []
+    readme = next((f for p, f in case.submission.files.items() if p.lower() == "readme.md"), None)
+    if readme is not None:
+        text = readme.read(_README_BYTES).decode("utf-8", "replace")
+        for number, line in enumerate(text.splitlines(), 1):
+            if _LINK.search(line):
+                rows.append(Evidence(readme.path, number, number, "", "names a validation shard as training data", line[:200], "source"))
+    for run in case.submission.runs:
+        dataset = str(run.settings.get("dataset", run.settings.get("train_loader_dataset", "")))
+        if _VAL_ONLY.search(dataset):
+            line = run.lines.get("train_shards", run.first_line)
+            rows.append(Evidence(run.log, line, line, "", f"the training data set is {dataset}", "", "source"))
+    return rows[:6]
