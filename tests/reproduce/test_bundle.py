@@ -184,7 +184,9 @@ def test_a_forgery_with_fresh_digests_does_not_follow_from_the_evidence(copy: Pa
     assert len(wrong) == 1 and ("does not follow" in wrong[0] or "seed 1" in wrong[0])
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"schema": "x"}', '{"schema": "pgolf.bundle/1", "files": {"../../etc/passwd": {}}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"schema": "x"}', '{"schema": "pgolf.bundle/1", "files": {"../../etc/passwd": {}}}']
+)
 def test_what_is_no_bundle_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ValueError, match=r"manifest|bundle|object"):
