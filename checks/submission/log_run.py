@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from checks.submission import log_lines as pat
 from checks.submission.log_curve import Curve, thin
 from checks.submission.log_facts import Facts
-from checks.submission.log_mechanisms import mechanism_at_work
+from checks.submission.log_mechanisms import mechanisms_at_work
 from checks.submission.log_scores import headline, is_diagnostic, scores_in
 from checks.submission.log_settings import Settings
 from checks.submission.log_sizes import Sizes
@@ -90,8 +90,7 @@ class RunBuilder:
         is_score = self._result(number, line, lower)
         if not is_score:
             self._fact(number, line, lower)
-        mechanism = mechanism_at_work(line, lower)
-        if mechanism:
+        for mechanism in mechanisms_at_work(line, lower):
             self.facts.details.setdefault("ran", {}).setdefault(mechanism, number)
         header = not self.has_body or _PHASE.search(line) is not None
         if header and not is_score and line[0] not in "|+" and "bytes" not in lower:

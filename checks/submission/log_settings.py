@@ -8,6 +8,7 @@ from checks.submission import log_lines as pat
 from checks.submission.log_facts import Facts
 
 _MAX_SETTINGS = 2000
+_EVENTS = {"start", "starting", "done", "begin", "complete", "completed", "finished"}  # ttt:start sets nothing
 
 
 @dataclass
@@ -35,8 +36,14 @@ class Settings:
         """Take a line from before training, or one that announces a phase."""
         for name, value in pat.ENVIRONMENT.findall(line):
             self.keep(name, value.strip("\"'"), number)
-        for name, value in pat.SETTING.findall(line):
-            self.keep(name, value, number)
+        at = 0
+        while (match := pat.SETTING.search(line, at)) is not None:
+            value, at = match[2], match.end()
+            if line[at : at + 1] in (":", "=") and "," in value:  # a:1,b:2 without a space
+                value = value.rpartition(",")[0]
+                at = match.start(2) + len(value) + 1
+            if value.lower() not in _EVENTS:
+                self.keep(match[1], value, number)
 
     def seed(self, number: int, line: str) -> None:
         """Take a header's ``seed:N``: the last before training is the run's."""

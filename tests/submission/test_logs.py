@@ -225,3 +225,38 @@ def test_seed_from_the_file_name_is_said_to_be_that() -> None:
 )
 def test_is_log(path: str, head: bytes, expected: bool) -> None:
     assert is_log(path, head) is expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ttt_sliding:start chunks=9 ttt_lr=0.002", {"ttt"}),
+        ("ttt_sliding:start chunks=9 ttt_lr=0.002 slot_lr=0.003 slot_steps=5", {"ttt", "slot"}),
+        ("slot_sliding:done val_loss=1.86 val_bpb=1.10 elapsed=229.4s", {"slot"}),
+        ("final_sliding_window+slot8steps val_loss:1.86 val_bpb:1.10", {"slot"}),
+        ("ngram_two_pass: Pass 2 done val_bpb=0.09", {"ngram", "two_pass"}),
+        ("prequant_ttt:epoch 1/21 val_bpb=1.08", {"prequant_ttt"}),
+        ("ppm_mixer val_bpb:0.97 eval_time:453715ms order=5", {"ppm"}),
+        ("post-prequant-ttt val_loss:2.73 val_bpb:1.05", set()),
+        ("ttt_enabled:False ttt_lr:0.1", set()),
+        ("slot:disabled", set()),
+        ("ngram_tilt: enabled=False", set()),
+        ("model_params:123 trigram:0", set()),
+    ],
+)
+def test_mechanisms_at_work(line: str, expected: set[str]) -> None:
+    run = one(sample.header() + sample.training() + line + "\n" + sample.ROUNDTRIP)
+    assert set(run.details.get("ran", {})) == expected
+
+
+def test_settings_with_commas_and_without_spaces() -> None:
+    run = one("seed:1\nworld_size:8\nrecur_layers:4,5 lr:0.1, wd:0.2 a:1,b:2 (mode=K)\nttt:start\n" + sample.training())
+    assert {k: run.settings[k] for k in ("RECUR_LAYERS", "LR", "WD", "A", "B", "MODE")} == {
+        "RECUR_LAYERS": "4,5",
+        "LR": "0.1",
+        "WD": "0.2",
+        "A": "1",
+        "B": "2",
+        "MODE": "K",
+    }
+    assert "TTT" not in run.settings
