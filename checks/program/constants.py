@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from checks.program.nodes import nodes
+
 #: Names with the one expression that they are assigned.
 Expressions = Mapping[str, ast.expr]
 
@@ -30,10 +32,16 @@ class Unresolved(Exception):
     """The expression is not a constant."""
 
 
-def single_assignments(body: Sequence[ast.stmt]) -> dict[str, ast.expr]:
-    """Names that the statements of one block assign exactly once, and nothing else in it assigns."""
+def module_constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """Names that a module assigns exactly once, at its top, and no function rebinds."""
+    shared = [name for node in nodes(tree) if node.__class__ is ast.Global for name in node.names]
+    return single_assignments(tree.body, shared)
+
+
+def single_assignments(body: Sequence[ast.stmt], shared: Sequence[str] = ()) -> dict[str, ast.expr]:
+    """Names that the statements of one block assign exactly once, and nothing else in it assigns (``shared`` are)."""
     out: dict[str, ast.expr] = {}
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter({name: 2 for name in shared})
     for statement in body:
         if isinstance(statement, ast.Assign):
             for target in statement.targets:
@@ -51,10 +59,6 @@ def single_assignments(body: Sequence[ast.stmt]) -> dict[str, ast.expr]:
             for node in ast.walk(statement):
                 if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                     counts[node.id] += 2
-        elif isinstance(statement, ast.FunctionDef):
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Global):
-                    counts.update({name: 2 for name in node.names})
     return {name: value for name, value in out.items() if counts[name] == 1}
 
 

@@ -7,10 +7,13 @@ as ``def env_int(name, default)``, loops over tables of names, and dataclass fie
 from __future__ import annotations
 
 import ast
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from checks.program.constants import Expressions, Unresolved, as_text, resolve, single_assignments
+from checks.program.constants import Expressions, Unresolved, as_text, module_constants, resolve, single_assignments
+from checks.program.nodes import nodes
 from checks.program.program import EnvConstant
 
 _MAX_ROWS = 500
@@ -43,9 +46,18 @@ class _Reader:
     outer: Expressions
     environ: set[str]
     getters: set[str]
+    marks: list[int]  # lines that may read a variable, sorted
     helpers: dict[str, _Helper] = field(default_factory=dict)
     found: list[tuple[int, EnvConstant]] = field(default_factory=list)
     by_field: bool = False
+
+    def touches(self, node: ast.AST) -> bool:
+        """Whether a variable may be read within the lines of ``node``."""
+        line = getattr(node, "lineno", None)
+        if line is None:
+            return True
+        index = bisect_left(self.marks, line)
+        return index < len(self.marks) and self.marks[index] <= (getattr(node, "end_lineno", None) or line)
 
 
 def environment(tree: ast.Module) -> tuple[EnvConstant, ...]:
@@ -56,12 +68,17 @@ def environment(tree: ast.Module) -> tuple[EnvConstant, ...]:
     that the code around it gives. A default that is not constant is shown as source text.
     """
     environ, getters = _aliases(tree)
-    reader = _Reader(single_assignments(tree.body), environ, getters)
+    marks = _lines_with(tree, environ | getters, {"environ", "environb", "getenv"})
+    if not marks:
+        return ()
+    reader = _Reader(module_constants(tree), environ, getters, marks)
     for _ in range(3):  # helpers of helpers
-        before = len(reader.helpers)
+        known = set(reader.helpers)
         _find_helpers(tree, reader)
-        if len(reader.helpers) == before:
+        new = set(reader.helpers) - known
+        if not new:
             break
+        reader.marks = sorted({*reader.marks, *_lines_with(tree, new, new)})
     for statement in tree.body:
         _visit(statement, {}, reader, top=True)
     if reader.by_field:
@@ -80,11 +97,21 @@ def _agreed(constants: list[EnvConstant], settled: set[str]) -> tuple[EnvConstan
     return tuple(EnvConstant(c.name, c.default, c.line, False) if c.name in torn else c for c in constants)
 
 
+def _lines_with(tree: ast.Module, names: set[str], attributes: set[str]) -> list[int]:
+    lines: set[int] = set()
+    for node in nodes(tree):
+        if (isinstance(node, ast.Name) and node.id in names) or (
+            isinstance(node, ast.Attribute) and node.attr in attributes
+        ):
+            lines.add(node.lineno)
+    return sorted(lines)
+
+
 def _aliases(tree: ast.Module) -> tuple[set[str], set[str]]:
     """Names bound to ``os.environ`` and to a function that reads one variable, besides the dotted spellings."""
     environ: set[str] = set()
     getters: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom) and node.module == "os":
             environ |= {alias.asname or alias.name for alias in node.names if alias.name == "environ"}
             getters |= {alias.asname or alias.name for alias in node.names if alias.name == "getenv"}
@@ -111,7 +138,7 @@ def _is_environ(node: ast.expr, environ: set[str]) -> bool:
     )
 
 
-def _access(node: ast.AST, reader: _Reader) -> _Access | None:
+def _access(node: Any, reader: _Reader) -> _Access | None:
     """The variable that this very node reads, if any."""
     if isinstance(node, ast.Call):
         return _call(node, reader)
@@ -171,10 +198,11 @@ def _replaced(node: ast.expr, given: Mapping[str, ast.expr]) -> ast.expr:
 
 
 def _find_helpers(tree: ast.Module, reader: _Reader) -> None:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            _helper(node.name, node.args, node.body, reader)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+            if reader.touches(node):
+                _helper(node.name, node.args, node.body, reader)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda) and reader.touches(node):
             for target in node.targets:
                 if isinstance(target, ast.Name):
                     _helper(target.id, node.value.args, [node.value.body], reader)
@@ -188,7 +216,7 @@ def _helper(name: str, args: ast.arguments, body: list[ast.stmt] | list[ast.expr
     if not names:
         return
     for part in body:
-        for node in ast.walk(part):
+        for node in ast.walk(part) if reader.touches(part) else ():
             access = _access(node, reader)
             if access is None or not any(isinstance(n, ast.Name) and n.id in names for n in ast.walk(access.name)):
                 continue
@@ -215,7 +243,7 @@ def _visit(
     node: ast.AST, bound: Expressions, reader: _Reader, top: bool = False, default: ast.expr | None = None
 ) -> None:
     """Record the accesses under ``node``; ``bound`` are the names of enclosing classes and table loops."""
-    if len(reader.found) > _MAX_CONSTANTS:
+    if len(reader.found) > _MAX_CONSTANTS or not reader.touches(node):
         return
     if isinstance(node, ast.ClassDef):
         bound = {**bound, **single_assignments(node.body)}
@@ -325,7 +353,7 @@ def _rows(node: ast.expr, known: Expressions) -> Iterator[ast.expr]:
 
 def _dataclass_fields(tree: ast.Module, reader: _Reader) -> None:
     """``os.environ.get(field.name.upper(), field.default)``: every field of the script's dataclasses."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if not isinstance(node, ast.ClassDef) or not any("dataclass" in ast.unparse(d) for d in node.decorator_list):
             continue
         for statement in node.body:

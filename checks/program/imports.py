@@ -8,7 +8,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from checks.program.constants import Expressions, Unresolved, resolve, single_assignments
+from checks.program.constants import Expressions, Unresolved, module_constants, resolve
+from checks.program.nodes import nodes
 
 #: Files that hold code when a script names them.
 CODE_SUFFIXES = (
@@ -43,8 +44,8 @@ def imports(tree: ast.Module) -> tuple[tuple[str, int], ...]:
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    known = single_assignments(tree.body)
-    for node in ast.walk(tree):
+    known = module_constants(tree)
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno
@@ -110,7 +111,7 @@ def _index(tree: ast.Module) -> _Index:
     for module, _ in imports(tree):
         out.modules.setdefault(module, [])
     skipped: set[int] = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             out.modules["." * node.level + node.module] += [alias.name for alias in node.names]
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -119,12 +120,16 @@ def _index(tree: ast.Module) -> _Index:
             skipped.update(id(inner) for inner in ast.walk(node))
         elif isinstance(node, ast.Call) and _called(node) in ("insert", "append") and node.args:
             owner = node.func.value if isinstance(node.func, ast.Attribute) else None
-            if isinstance(owner, ast.Attribute) and owner.attr == "path":
-                out.folders += _constant_folders(node.args[-1])
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
-            if len(node.value) <= 300 and "." in node.value and "\n" not in node.value:
-                out.strings.append(node.value)
+            out.folders += (
+                _constant_folders(node.args[-1]) if isinstance(owner, ast.Attribute) and owner.attr == "path" else []
+            )
+        elif isinstance(node, ast.Constant) and id(node) not in skipped and _may_name_a_file(node.value):
+            out.strings.append(str(node.value))
     return out
+
+
+def _may_name_a_file(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 300 and "." in value and "\n" not in value
 
 
 def _constant_folders(node: ast.expr) -> list[str]:

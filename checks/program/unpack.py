@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from checks.program import parse, unpack_containers, unpack_expressions
+from checks.program.nodes import nodes
 from checks.program.program import EnvConstant
 from checks.program.unpack_machine import Executed, Machine
 from checks.program.unpack_statements import STATEMENTS
@@ -74,8 +75,8 @@ class Unpacked:
     runs side code. It is empty when the script is packed and could not be unpacked; then ``reason`` says why.
     ``modules`` maps names to code that the script makes importable; ``files`` what it writes, by path. ``settings`` are
     the environment variables that wrappers set before the code inside runs. ``unresolved`` are lines that run code
-    which is not known, each with the reason: their effect is not understood. ``parsed`` is ``source`` parsed, if that was
-    needed.
+    which is not known, each with the reason: their effect is not understood. ``parsed`` is ``source`` parsed, if that
+    was needed.
     """
 
     source: str
@@ -100,7 +101,7 @@ def unpack(
     if not _MAY_RUN_CODE.search(text):
         return None
     places, decodes = _running_places(tree)
-    wrapper = _nodes(tree) <= _WRAPPER_NODES
+    wrapper = len(nodes(tree)) <= _WRAPPER_NODES
     if not places and not (decodes and wrapper):
         return None
     parsed: dict[str, parse.ParsedModule] = {}
@@ -125,18 +126,9 @@ def _second_layer(code: str, parsed: dict[str, parse.ParsedModule]) -> ast.Modul
         module = parsed[code] = parse.parse(code)
     except parse.Unparsable:
         return None  # whoever analyses the layer says so
-    if _nodes(module.tree) > _WRAPPER_NODES or not any(_running_places(module.tree)):
+    if len(nodes(module.tree)) > _WRAPPER_NODES or not any(_running_places(module.tree)):
         return None
     return module.tree
-
-
-def _nodes(tree: ast.Module) -> int:
-    count = 0
-    for _ in ast.walk(tree):
-        count += 1
-        if count > _WRAPPER_NODES:
-            break
-    return count
 
 
 def _running_places(tree: ast.Module) -> tuple[dict[int, str], bool]:
@@ -144,7 +136,7 @@ def _running_places(tree: ast.Module) -> tuple[dict[int, str], bool]:
     places: dict[int, str] = {}
     decodes = False
     starts: dict[int, str] = {}
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Name):
             name = node.id
         elif isinstance(node, ast.Attribute):
@@ -182,7 +174,7 @@ def _leading_to(places: dict[int, str], tree: ast.Module) -> frozenset[str]:
     """Names of the functions that run or decode code, or call one that does."""
     uses: dict[str, set[str]] = {}
     leading: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if not isinstance(node, ast.FunctionDef):
             continue
         used = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}

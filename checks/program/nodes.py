@@ -1,0 +1,58 @@
+"""All nodes of a tree in one fast walk, remembered on the tree because several readers need them."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+_CACHE = "_all_nodes"
+#: Contexts and operators are shared objects that say nothing by themselves.
+_MARKERS = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
+#: Fields that never hold a node worth visiting.
+_PLAIN_FIELDS = frozenset(
+    {
+        "id",
+        "attr",
+        "ctx",
+        "op",
+        "ops",
+        "kind",
+        "n",
+        "s",
+        "name",
+        "module",
+        "level",
+        "type_comment",
+        "simple",
+        "conversion",
+    }
+    | {"is_async", "asname", "rest", "kwd_attrs", "type_ignores"}
+)
+_CHILDREN: dict[type, tuple[str, ...]] = {
+    kind: () if kind is ast.Constant else tuple(field for field in kind._fields if field not in _PLAIN_FIELDS)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST) and not issubclass(kind, _MARKERS)
+}
+
+
+def nodes(tree: ast.Module) -> list[ast.AST]:
+    """Every node of ``tree`` but contexts and operators, parents before children (breadth first)."""
+    known: list[ast.AST] | None = tree.__dict__.get(_CACHE)
+    if known is not None:
+        return known
+    out: list[ast.AST] = [tree]
+    add = out.append
+    children = _CHILDREN
+    for node in out:  # grows while it is walked
+        for name in children[node.__class__]:
+            value: Any = getattr(node, name, None)
+            if value is None:
+                continue
+            if value.__class__ is list:
+                for item in value:
+                    if item.__class__ in children:
+                        add(item)
+            elif value.__class__ in children:
+                add(value)
+    setattr(tree, _CACHE, out)
+    return out
