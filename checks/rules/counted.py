@@ -26,7 +26,7 @@ class Counted:
     """The runs that count, and every other one with the reason why it does not.
 
     ``trained`` are the runs that made the models: the same ones, or, where a log only evaluates, the training log of
-    its seed.
+    its seed. Where no run counts they are those that the submitted script trained to the end, though not evaluated.
     """
 
     runs: tuple[Run, ...]
@@ -58,10 +58,11 @@ def counted(case: Case) -> Counted:
     if not chosen:
         chosen = _one_a_seed(case, complete)
         if not _supports(case, chosen):
-            chosen = _one_a_seed(case, _of_submitted_script(complete, left))
+            chosen = _one_a_seed(case, _of_submitted_script(case, complete, left))
     reasons = {id(r) for r, _ in left}
     left += [(r, _why(r, chosen)) for r in complete if r not in chosen and id(r) not in reasons]
-    return Counted(tuple(chosen), tuple(left), tuple(_training_of(case, r) for r in chosen))
+    trained = [_training_of(case, r) for r in chosen] or _trained_only(case)
+    return Counted(tuple(chosen), tuple(left), tuple(trained))
 
 
 def seeds_of(runs: Iterable[Run]) -> tuple[int, ...]:
@@ -188,10 +189,11 @@ def edits_only(case: Case) -> bool:
     return bool(own) and all(c.status not in ("A", "R") for c in own)
 
 
-def _of_submitted_script(runs: Sequence[Run], left: list[tuple[Run, str]]) -> list[Run]:
-    if not any(r.source_matches for r in runs):
+def _of_submitted_script(case: Case, runs: Sequence[Run], left: list[tuple[Run, str]]) -> list[Run]:
+    if not any(r.source_matches for r in case.submission.runs):
         return list(runs)
-    left += [(r, "its log prints another script than the submitted one") for r in runs if r.source_matches is False]
+    other = "its log prints another script than the submitted one"
+    left += [(r, f"{other} ({r.source_bytes:,} bytes)") for r in runs if r.source_matches is False]
     return [r for r in runs if r.source_matches is not False]
 
 
@@ -261,6 +263,11 @@ def _why(run: Run, chosen: Sequence[Run]) -> str:
     if other is not None:
         return f"{other.log} is the run with this seed that counts"
     return "the claim is the mean of other runs"
+
+
+def _trained_only(case: Case) -> list[Run]:
+    ended = [r for r in case.submission.runs if r.artifact_bytes is not None or "stop" in r.details]
+    return [r for r in ended if r.source_matches is not False]
 
 
 def _training_of(case: Case, run: Run) -> Run:

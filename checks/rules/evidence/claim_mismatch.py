@@ -62,10 +62,16 @@ def _no_run(case: Case, say: Verdicts, runs: Counted, claim: float, stated: Evid
     if found and case.non_record:
         text = f"No complete run supports the claim of {claim}; it is {found.what}."
         return say.warn(text, [stated, found], "Attach a complete log.")
-    run, why = runs.left_out[0]
+    why = "; ".join(f"{name_run(r)}: {w}" for r, w in runs.left_out[:3])
+    seed = claim_support.unlogged_seed(case, claim)
+    told = f" It is {seed.what}." if seed else ""
     return say.fail(
-        f"No complete run supports the claim of {claim}: {name_run(run)}: {why}.",
-        [stated, *(of_run(case, r, "reason", f"{name_run(r)}: {w}") for r, w in runs.left_out[:5])],
+        f"No complete run of the submitted script supports the claim of {claim}.{told} {why}.",
+        [
+            stated,
+            *([seed] if seed else []),
+            *(of_run(case, r, "reason", f"{name_run(r)}: {w}") for r, w in runs.left_out[:5]),
+        ],
         "Attach complete logs of the runs behind the claim.",
     )
 
@@ -81,6 +87,7 @@ def _unsupported(case: Case, say: Verdicts, runs: Counted, claim: float, evidenc
         text = f"The claim of {claim} is {found.what}; the {_shown(runs)} {mean:.4f}."
         return say.warn(text, [*evidence, found], clears)
     text = f"The claim is {claim}; the {_shown(runs)} {mean:.4f} ({claim - mean:+.4f})."
+    found = found or claim_support.unlogged_seed(case, claim)
     if found:
         return say.fail(f"{text} It is {found.what}.", [*evidence, found], clears)
     return say.fail(text, evidence, clears)

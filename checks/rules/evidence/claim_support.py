@@ -15,6 +15,7 @@ from checks.submission.model import Run
 from checks.verdict import Evidence
 
 _MEAN = re.compile(r"\b(mean|average|avg|μ)\b|±", re.IGNORECASE)
+_SEED = re.compile(r"\bseed\W{0,3}(\d{1,6})\b", re.IGNORECASE)
 _AFFIRMED = re.compile(r'"(?:three_seeds|3_seeds|three_seed_mean)"\s*:\s*true', re.IGNORECASE)
 
 
@@ -63,6 +64,17 @@ def printed(case: Case, claim: float) -> Evidence | None:
             if abs(score.val_bpb - claim) <= tolerance(case, claim):
                 label = f"step {score.step}" if score.step is not None else repr(score.label)
                 return at(case, run.log, score.line, f"what {run.log} prints for {label}")
+    return None
+
+
+def unlogged_seed(case: Case, claim: float) -> Evidence | None:
+    """A README line that gives the claim to a seed of which no log is attached."""
+    logged = {r.seed for r in case.submission.runs}
+    number = re.compile(rf"(?<![\d.]){re.escape(f'{claim:.4f}')}")
+    for name, line, text in readme_lines(case):
+        seed = _SEED.search(text)
+        if number.search(text) and seed and int(seed[1]) not in logged:
+            return at(case, name, line, f"the score of seed {seed[1]}, of which no log is attached")
     return None
 
 

@@ -50,6 +50,8 @@ def _judge(case: Case) -> Finding:
     runs = counted(case)
     scores = runs.scores
     if not scores:
+        if hopeless := _claim_not_lower(case):
+            return say.fail(*hopeless)
         return say.unknown(
             "No complete run counts, so nothing can be compared with the record.",
             [of_folder(case, "no complete run")],
@@ -82,6 +84,18 @@ def _judge(case: Case) -> Finding:
             f"{text} The README's margin is not met; by the practice of the day it counts as lower.", evidence, clears
         )
     return say.fail(f"{text} The README's margin and p are not met.", evidence, clears)
+
+
+def _claim_not_lower(case: Case) -> tuple[str, list[Evidence], str] | None:
+    """Whether even the claimed score, which no run supports, is not lower than the record that governs."""
+    claim, records = case.submission.claims.val_bpb, comparators(case)
+    record = records.get(_governing(case)) or next(iter(records.values()), None)
+    if claim is None or record is None or claim < record.val_bpb:
+        return None
+    number = f" of #{record.pr}" if record.pr else ""
+    than = f"is not lower than the record {record.val_bpb:.4f}{number}"
+    text = f"Even the claimed {claim}, which no complete run supports, {than}."
+    return text, [of_claim(case, "val_bpb", f"claims {claim}")], "File the submission as non-record."
 
 
 def comparators(case: Case) -> dict[str, Record]:

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from checks.rules.base import Case, Verdicts
-from checks.rules.counted import counted
-from checks.rules.places import at, name_run, of_claim, of_run
+from checks.rules.counted import Counted, counted
+from checks.rules.places import at, name_run, of_claim, of_run, readme_lines
 from checks.submission.model import Run
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "size-cap"
 
 _ARTIFACT = re.compile(r"\.(ptz|pt|bin|xz|lzma|zst|br|npz|safetensors|zlib|int\d+)$", re.IGNORECASE)
+_MEBIBYTES = re.compile(r"16[,_.]?777[,_.]?216")
 _HELPER = (".py", ".c", ".cc", ".cpp", ".cu", ".h")
 
 
@@ -38,8 +39,8 @@ def check(case: Case) -> Finding:
     cap = int(case.rulebook.constants["artifact_cap_bytes"])
     script = case.submission.files.get(case.submission.script or "")
     code = script.size if script else None
-    runs = counted(case).trained
-    sizes = [_sizes(run, code) for run in runs]
+    runs = counted(case)
+    sizes = [_sizes(run, code) for run in runs.trained]
     known = [s for s in sizes if s.logged is not None or s.recounted is not None]
     if not known:
         return _without_log(case, say, cap, code)
@@ -60,11 +61,38 @@ def check(case: Case) -> Finding:
     if late := _with_helpers(case, say, known, cap):
         return late
     largest = max(known, key=_total)
+    if spare := _only_complete_over(runs, cap):
+        return say.warn(
+            f"The run of the submitted script fits with {_total(largest):,} bytes, but has no final score; the "
+            f"complete run, of another script, logs {spare.artifact_bytes:,}: no score was made under the cap.",
+            [_logged(case, largest, cap), _logged(case, _sizes(spare, code), cap), *_binary_cap(case)],
+            clears,
+        )
+    if binary := _binary_cap(case):
+        return say.warn(
+            f"The largest artifact has {_total(largest):,} bytes, but the README measures it against 16 MiB "
+            f"(16,777,216 bytes); the cap is {cap:,}.",
+            [*binary, _logged(case, largest, cap)],
+            "Measure against the decimal cap.",
+        )
     return say.passed(
         f"Largest of {len(known)} run{'s' * (len(known) != 1)}: {_total(largest):,} bytes, "
         f"{cap - _total(largest):,} under the cap.",
         [_logged(case, largest, cap)],
     )
+
+
+def _only_complete_over(runs: Counted, cap: int) -> Run | None:
+    """The left-out complete run over the cap, where no complete run counts."""
+    if runs.runs:
+        return None
+    return next((r for r, _ in runs.left_out if r.complete and (r.artifact_bytes or 0) > cap), None)
+
+
+def _binary_cap(case: Case) -> list[Evidence]:
+    """README lines that take the cap for 16 MiB."""
+    lines = readme_lines(case)
+    return [at(case, name, number, text.strip()[:160]) for name, number, text in lines if _MEBIBYTES.search(text)][:2]
 
 
 def _sizes(run: Run, code: int | None) -> Sizes:

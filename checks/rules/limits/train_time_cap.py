@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted
-from checks.rules.places import name_run, of_folder, of_run
+from checks.rules.places import at, name_run, of_folder, of_run, readme_lines
 from checks.submission.model import Run
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "train-time-cap"
+
+_STEP_TIME = re.compile(r"step\w*[^\n|]{0,40}?(\d{2,4}(?:\.\d+)?) ?ms\b", re.IGNORECASE)
 
 
 def check(case: Case) -> Finding:
@@ -57,7 +60,12 @@ def check(case: Case) -> Finding:
             [of_run(case, r, "settings.MAX_WALLCLOCK_SECONDS", "no wall-clock stop") for r in unclocked],
             "Stop by the clock.",
         )
-    return say.passed(f"Longest of {len(timed)} runs: {seconds:.3f} s of training.", [_evidence(case, longest)])
+    text = f"Longest of {len(timed)} run{'s' * (len(timed) != 1)}: {seconds:.3f} s of training.{_stall(longest)}"
+    evidence = [_evidence(case, longest), *_stall_lines(case, longest)]
+    if pace := _pace(case, longest):
+        explain = "Explain the training time by what the log shows."
+        return say.warn(f"{text} {pace.what}.", [pace, *evidence], explain)
+    return say.passed(text, evidence)
 
 
 def _seconds(run: Run) -> float:
@@ -69,6 +77,27 @@ def _stall(run: Run) -> str:
     stalls = run.details.get("stalls", ())
     named = [f"{s['seconds']:.0f} s between steps {s['from_step']} and {s['to_step']}" for s in stalls[:2]]
     return f" The clock stalled for {' and '.join(named)}." if named else ""
+
+
+def _stall_lines(case: Case, run: Run) -> list[Evidence]:
+    return [
+        at(case, run.log, int(s["line"]), f"{s['seconds']:.0f} s lost", "clock")
+        for s in run.details.get("stalls", ())[:2]
+    ]
+
+
+def _pace(case: Case, run: Run) -> Evidence | None:
+    """A step time in the README that the log contradicts: a stall, not the steps, took the time."""
+    usual, stalls = run.details.get("step_ms"), run.details.get("stalls", ())
+    if not usual or not stalls:
+        return None
+    for name, number, text in readme_lines(case):
+        stated = _STEP_TIME.search(text)
+        if stated and 1.05 * usual < float(stated[1]) < 3 * usual:
+            before, after = (stalls[0].get(f"step_ms_{side}") or usual for side in ("before", "after"))
+            shown = f"the log shows {before:.0f} ms before the stall and {after:.0f} ms after"
+            return at(case, name, number, f"The README gives {stated[1]} ms a step, {shown}")
+    return None
 
 
 def _unclocked(runs: Sequence[Run]) -> list[Run]:
