@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import UsageFault
 
-class DataError(Exception):
+
+class DataError(UsageFault):
     """Data that is missing, damaged or of another kind than asked for; the message says which file and what to do."""
 
 

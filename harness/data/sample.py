@@ -38,7 +38,9 @@ def install_sample(output: Path, *, force: bool = False) -> SampleSummary:
     for relative in expected:
         target = output / relative
         if target.exists() and not force and _sha256(target) != expected[relative]:
-            raise DataError(f"{target} exists with other content: choose another --output, or pass --force to replace it")
+            raise DataError(
+                f"{target} exists with other content: choose another --output, or pass --force to replace it"
+            )
     for relative, digest in expected.items():
         source, target = BUNDLED_SAMPLE.root / relative, output / relative
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +121,9 @@ def read_documents(files: Iterable[Path]) -> list[str]:
 
 def summary(data: DataRoot) -> SampleSummary:
     """Count the tokens of each split by the headers of its shards. Raises DataError."""
-    counts = [sum(shard_tokens(path) for path in sorted(data.dataset.glob(f"fineweb_{s}_*.bin"))) for s in ("train", "val")]
+    counts = [
+        sum(shard_tokens(path) for path in sorted(data.dataset.glob(f"fineweb_{s}_*.bin"))) for s in ("train", "val")
+    ]
     return SampleSummary(data, *counts)
 
 
