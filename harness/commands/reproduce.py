@@ -93,12 +93,24 @@ def command(
     from harness.reproduce.run import Request
     from harness.target import Target, read_target
 
-    found = read_target(Target(path=path, base=base, git_dir=git_dir, ref=ref)).submissions
+    pull_request = read_target(Target(path=path, base=base, git_dir=git_dir, ref=ref))
+    found = pull_request.submissions
     if len(found) != 1:
         raise UsageFault(f"{len(found)} record folders found: reproduce takes one at a time")
     provider = "container" if container else "none" if own_code else "bubblewrap"
     request = Request(
-        found[0], output.resolve(), seeds, gpus, rehearse, provider, container, launcher, data, record, overrides
+        submission=found[0],
+        output=output.resolve(),
+        seeds=seeds,
+        gpus=gpus,
+        rehearsal=rehearse,
+        provider=provider,
+        container_image=container,
+        launcher=launcher,
+        data=data,
+        record_bpb=record,
+        created=pull_request.created,
+        overrides=overrides,
     )
     return _reproduce(request, progress, dry_run)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -23,11 +24,14 @@ from harness.reproduce.progress import Lines
 from harness.reproduce.record import read_record, write_json
 from harness.reproduce.seed import Workshop, require_isolation, run_seed
 from harness.sandbox import Blame, RunnerError
+from harness.sandbox.processes import available_bytes
 
 
 def main(output: Path, seed: int) -> int:
     """Run a seed; return 0 when its record is there, 1 when it could not be run."""
     plan = plan_from_json(read_json(output / "plan.json"))
+    if not plan.rehearsal:
+        plan = replace(plan, memory_bytes=available_bytes() * 9 // 10)
     site = Site.from_json(read_json(output / PRIVATE / "site.json"))
     folder = output / "seeds" / str(seed)
     if read_record(folder, plan.digest) is not None:

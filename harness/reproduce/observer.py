@@ -30,6 +30,9 @@ class Progress(Protocol):
     def score(self, seed: int, val_bpb: float, elapsed: float) -> None:
         """A final score was printed."""
 
+    def waiting(self, seed: int, phase: str, elapsed: float, cap: float) -> None:
+        """A phase without step lines goes on."""
+
 
 @dataclass
 class RunObserver:
@@ -79,6 +82,10 @@ class RunObserver:
         """Look for overruns, and for training shards that are still open after training."""
         now = at - self._began
         finished = self._finish_sign()
+        if self._phase == "setup":
+            self.progress.waiting(self.seed, self._phase, now, self.caps.setup)
+        elif finished is not None or self.replay:
+            self.progress.waiting(self.seed, "evaluation", now - (finished or 0.0), self.caps.evaluate)
         if finished is not None and now - self._looked > _HOLDING_SECONDS and self._confined is not None:
             self._looked = now
             held = holding(self._confined.pids(), f"{DATASETS}/")

@@ -66,7 +66,8 @@ class Plan:
     @property
     def digest(self) -> str:
         """Identify what a finished seed was run with: two plans with one digest give interchangeable seeds."""
-        kept = {k: v for k, v in self.to_json().items() if k not in ("seeds", "launcher", "expected_seconds", "notes")}
+        left_out = ("seeds", "launcher", "expected_seconds", "notes", "memory_bytes")
+        kept = {k: v for k, v in self.to_json().items() if k not in left_out}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
     def command(self) -> tuple[str, ...]:

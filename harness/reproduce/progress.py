@@ -27,9 +27,14 @@ class Quiet:
     def score(self, seed: int, val_bpb: float, elapsed: float) -> None:
         """Ignore the score."""
 
+    def waiting(self, seed: int, phase: str, elapsed: float, cap: float) -> None:
+        """Ignore the time."""
+
 
 class Lines:
-    """One line for each phase and score and, at most every ten seconds, for a step."""
+    """One line for each phase and score and, at most every ten seconds, for a step or for waiting."""
+
+    _every = _LINE_SECONDS
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -44,14 +49,27 @@ class Lines:
         """Show a step, but not too often."""
         if step.val_bpb is not None:
             self._val_bpb = step.val_bpb
-        now = time.monotonic()
-        if now - self._shown >= _LINE_SECONDS:
-            self._shown = now
-            self._write(f"seed {seed}: {describe(step, elapsed, cap, self._val_bpb)}")
+        if self._due():
+            self._show(f"seed {seed}: {describe(step, elapsed, cap, self._val_bpb)}")
 
     def score(self, seed: int, val_bpb: float, elapsed: float) -> None:
         """Show a final score."""
         self._write(f"seed {seed}: val_bpb {val_bpb:.4f} printed after {elapsed:.0f} s")
+
+    def waiting(self, seed: int, phase: str, elapsed: float, cap: float) -> None:
+        """Show how long a phase without step lines has lasted, but not too often."""
+        if self._due():
+            self._show(f"seed {seed}: {phase}, {elapsed:.0f}/{cap:.0f} s")
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now - self._shown < self._every:
+            return False
+        self._shown = now
+        return True
+
+    def _show(self, text: str) -> None:
+        self._write(text)
 
     def _write(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -60,16 +78,11 @@ class Lines:
 class Live(Lines):
     """One line that is rewritten in place, for terminals."""
 
-    def step(self, seed: int, step: Step, elapsed: float, cap: float) -> None:
-        """Rewrite the line."""
-        if step.val_bpb is not None:
-            self._val_bpb = step.val_bpb
-        now = time.monotonic()
-        if now - self._shown >= _LIVE_SECONDS:
-            self._shown = now
-            text = f"seed {seed}: {describe(step, elapsed, cap, self._val_bpb)}"
-            self._stream.write(f"\r\x1b[2K{text}")
-            self._stream.flush()
+    _every = _LIVE_SECONDS
+
+    def _show(self, text: str) -> None:
+        self._stream.write(f"\r\x1b[2K{text}")
+        self._stream.flush()
 
     def _write(self, text: str) -> None:
         self._stream.write(f"\r\x1b[2K{text}\n")

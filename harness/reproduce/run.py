@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.reproduce.judging.verdict import judge
 from harness.reproduce.launchers import Launcher, Site
 from harness.reproduce.machine import Machine, read_machine, shortcomings
 from harness.reproduce.observer import Progress
-from harness.reproduce.plan import Plan, make_plan, plan_from_json
+from harness.reproduce.plan import Plan, make_plan
 from harness.reproduce.record import SeedRecord, read_record, write_json
 from harness.reproduce.subject import read_subject, script_bytes, stage
 from harness.sandbox import Blame, RunnerError
@@ -45,6 +46,7 @@ class Request:
     launcher: str
     data: Path | None
     record_bpb: float | None = None
+    created: dt.datetime | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -99,7 +101,6 @@ def prepare(request: Request) -> Prepared:
         memory_bytes=rehearsal.MEMORY_BYTES if request.rehearsal else available_bytes() * 9 // 10,
         overrides=overrides,
     )
-    plan = _same_memory(output, plan)
     machine = read_machine(output)
     impossible, weaker = shortcomings(machine, plan, rules) if request.launcher == "local" else ([], [])
     data = request.data or BUNDLED_SAMPLE.root
@@ -135,9 +136,17 @@ def reproduce(prepared: Prepared, launcher: Launcher, progress: Progress, say: C
 def conclude(prepared: Prepared, records: tuple[SeedRecord, ...]) -> Result:
     """Judge the records and write reports, manifest and Statement."""
     output, request = prepared.request.output, prepared.request
-    case = Reproduction(prepared.plan, records, prepared.subject, prepared.rules, prepared.weaker, request.record_bpb)
+    case = Reproduction(
+        prepared.plan,
+        records,
+        prepared.subject,
+        prepared.rules,
+        prepared.weaker,
+        request.record_bpb,
+        request.created,
+    )
     verdict = judge(case, version())
-    write_json(output / "case.json", {"weaker": list(prepared.weaker), "record_bpb": request.record_bpb})
+    write_json(output / "case.json", case.circumstances())
     write_json(output / "machine.json", prepared.machine.to_json())
     write_json(output / "verdict.json", verdict.to_json())
     _write_reports(output, verdict)
@@ -153,15 +162,6 @@ def _weaker_on_nodes(output: Path, plan: Plan) -> tuple[str, ...]:
         with contextlib.suppress(ValueError, KeyError):
             found |= dict.fromkeys(read_json(output / PRIVATE / f"seed-{seed}" / "machine.json")["weaker"])
     return tuple(found)
-
-
-def _same_memory(output: Path, plan: Plan) -> Plan:
-    """Keep the memory limit of an interrupted run: free memory differs from day to day, the plan must not."""
-    with contextlib.suppress(ValueError):
-        before = plan_from_json(read_json(output / "plan.json"))
-        if replace(before, memory_bytes=plan.memory_bytes).digest == plan.digest:
-            return replace(plan, memory_bytes=before.memory_bytes)
-    return plan
 
 
 def _input_digests(prepared: Prepared) -> dict[str, str]:

@@ -5,6 +5,7 @@ Does every byte of a bundle still stand, and does its verdict follow from its re
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import string
 from collections.abc import Mapping
@@ -107,6 +108,7 @@ def _rejudge(folder: Path, verdict: str) -> list[str]:
         rules,
         tuple(case["weaker"]),
         case["record_bpb"],
+        dt.datetime.fromisoformat(case["created"]) if case["created"] else None,
     )
     now = [(f.rule, f.status.value, f.summary) for f in findings(reproduction)]
     then = [(f["rule"], f["status"], f["summary"]) for f in document["submissions"][0]["findings"]]

@@ -57,6 +57,7 @@ class Limits:
     disk_bytes: int
     processes: int = 4096
     output_bytes: int = 64 << 20
+    output_lines: int = 500_000
     open_files: int = 65536
     address_space_bytes: int | None = None
 

@@ -26,7 +26,7 @@ _MAX_WATCHES = 4096
 
 
 class Action(str, enum.Enum):
-    """What happened to a file. ``CLOSED`` is the close of a file that was open for reading only (at exit, of a mapping)."""
+    """What happened to a file. ``CLOSED``: it was open for reading only, and no longer is (a mapping: at exit)."""
 
     OPENED = "opened"
     READ = "read"

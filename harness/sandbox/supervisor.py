@@ -120,19 +120,22 @@ def supervise(
             watcher.add_tree("shm", f"{confined.shared_memory}/.")
         for tree, folder in (watches or {}).items():
             watcher.add_tree(tree, str(folder), inotify.READS)
-        output = Output(confined.output, log, confinement.limits.output_bytes)
+        limits = confinement.limits
+        output = Output(confined.output, log, limits.output_bytes, limits.output_lines)
         usage = _Usage(confined, confinement)
         began = time.monotonic()
         observer.started(began, confined)
         confined.release()
         try:
-            stopped = _loop(confined, observer, watcher, output, usage, began + confinement.limits.wall_seconds)
+            stopped = _loop(confined, observer, watcher, output, usage, began + limits.wall_seconds)
         except KeyboardInterrupt:
             stopped = Stop.INTERRUPTED
         wall = time.monotonic() - began
         status = None if stopped else confined.returncode()
         kill_seconds, killed = confined.kill(), True
-        _read(observer, watcher, output)  # what was still in the pipe and in the event queue
+        while not (output.ended or output.exceeded):  # everything is dead: what is left in the pipe has an end
+            _read(observer, watcher, output)
+        _read(observer, watcher, output)
         usage.look_at_disk()
         observer.ended(time.monotonic(), confined)
         lost = watcher.lost

@@ -34,6 +34,8 @@ class Heard:
 
     def score(self, *_: object) -> None: ...
 
+    def waiting(self, *_: object) -> None: ...
+
 
 def prepared(tmp_path: Path, seeds: tuple[int, ...] = (1, 2), name: str = "honest_stages") -> Prepared:
     submission = submission_of(name, tmp_path / "records" / "toy")
@@ -47,10 +49,10 @@ def prepared(tmp_path: Path, seeds: tuple[int, ...] = (1, 2), name: str = "hones
 def test_the_job_script_is_an_array_over_the_seeds(tmp_path: Path) -> None:
     ready = prepared(tmp_path)
     site = Site(Path("/shared/out put"), Path("/shared/data"), "bubblewrap")
-    text = job_script(replace(ready.plan, gpus=8), (7, 8, 9), site, ("--partition=h100",))
+    text = job_script(replace(ready.plan, gpus=8), (7, 8, 9), site)
     directives = [line for line in text.splitlines() if line.startswith("#SBATCH")]
     assert "#SBATCH --array=0-2" in directives and "#SBATCH --requeue" in directives
-    assert "#SBATCH --gpus-per-node=8" in directives and "#SBATCH --partition=h100" in directives
+    assert "#SBATCH --gpus-per-node=8" in directives
     assert "SEEDS=(7 8 9)" in text and "'/shared/out put'" in text
     assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
 

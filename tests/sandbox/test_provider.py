@@ -154,6 +154,15 @@ def test_output_is_capped(provider: Provider) -> None:
     assert len(log) == LIMITS.output_bytes
 
 
+def test_a_flood_of_lines_does_not_keep_the_harness_from_its_clock(provider: Provider) -> None:
+    limits = Limits(
+        wall_seconds=20, memory_bytes=1 << 30, disk_bytes=1 << 20, output_bytes=1 << 30, output_lines=20_000
+    )
+    ending, seen, _ = run(provider, "yes ''", limits)
+    assert ending.stopped is Stop.OUTPUT and ending.wall_seconds < 10
+    assert len(seen.lines) < 20_000 + (1 << 20)
+
+
 def test_an_endless_line_is_cut(provider: Provider) -> None:
     _, seen, _ = run(provider, python("print('x' * 500_000 + 'end'); print('after')"))
     assert [len(line) for line in seen.lines] == [65536, 5]

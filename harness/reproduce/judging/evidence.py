@@ -112,9 +112,8 @@ def record_beaten(case: Reproduction) -> Finding:
     by_seed = {record.seed: record for record in case.finished}
     runs = tuple(_as_run(by_seed[seed], value) for seed, value in measured.items())
     bare = replace(case.submission, files={}, claims=Claims(), runs=runs, path="seeds")
-    return significance.check(
-        Case(bare, PullRequest(case.plan.target), Program(), case.rulebook, record_bpb=case.record_bpb)
-    )
+    pull_request = PullRequest(case.plan.target, created=case.created)
+    return significance.check(Case(bare, pull_request, Program(), case.rulebook, record_bpb=case.record_bpb))
 
 
 def failures(case: Reproduction) -> Finding:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from checks.rulebook import Rulebook
 from checks.submission.model import Submission
@@ -16,7 +18,8 @@ from harness.reproduce.record import SeedRecord
 class Reproduction:
     """All that judging needs.
 
-    ``weaker`` lists what the machine cannot prove; ``submission`` carries claims and own logs.
+    ``weaker`` lists what the machine cannot prove; ``submission`` carries claims and own
+    logs; ``created`` is when its pull request was opened.
     """
 
     plan: Plan
@@ -25,6 +28,12 @@ class Reproduction:
     rulebook: Rulebook
     weaker: tuple[str, ...] = ()
     record_bpb: float | None = None
+    created: dt.datetime | None = None
+
+    def circumstances(self) -> dict[str, Any]:
+        """Return what judging needs besides plan, records and submission, as JSON values."""
+        created = self.created.isoformat() if self.created else None
+        return {"weaker": list(self.weaker), "record_bpb": self.record_bpb, "created": created}
 
     @property
     def times_bind(self) -> bool:

@@ -31,11 +31,11 @@ _BAD = ("FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FA
 class Slurm:
     """The launcher for a cluster. Output, data and this program must be visible on the nodes under the same paths.
 
-    ``options`` are further ``#SBATCH`` lines (partition, account), ``poll_seconds`` how often the queue is asked.
+    Partition and account come from sbatch's own variables (SBATCH_PARTITION, SBATCH_ACCOUNT); ``poll_seconds`` is how
+    often the queue is asked.
     """
 
-    def __init__(self, options: tuple[str, ...] = (), poll_seconds: float = _POLL_SECONDS) -> None:
-        self._options = options
+    def __init__(self, poll_seconds: float = _POLL_SECONDS) -> None:
         self._poll = poll_seconds
 
     def run(self, plan: Plan, seeds: tuple[int, ...], site: Site, progress: Progress) -> None:
@@ -53,7 +53,7 @@ class Slurm:
         folder = site.output / PRIVATE
         write_json(folder / "site.json", site.to_json())
         script = folder / "job.sh"
-        script.write_text(job_script(plan, seeds, site, self._options), encoding="utf-8")
+        script.write_text(job_script(plan, seeds, site), encoding="utf-8")
         job = _tool("sbatch", "--parsable", str(script)).split(";")[0].strip()
         if not job.isdigit():
             raise RunnerError(Blame.MACHINE, f"sbatch answered {job[:100]!r}")
@@ -94,7 +94,7 @@ class Slurm:
                 time.sleep(self._poll)
 
 
-def job_script(plan: Plan, seeds: tuple[int, ...], site: Site, options: tuple[str, ...] = ()) -> str:
+def job_script(plan: Plan, seeds: tuple[int, ...], site: Site) -> str:
     """Return the job script: an array over the seeds, one whole node each, requeued when the node fails."""
     folder = site.output / PRIVATE
     minutes = int(plan.caps.whole_run * (2 if plan.replay else 1) / 60) + 15
@@ -111,7 +111,6 @@ def job_script(plan: Plan, seeds: tuple[int, ...], site: Site, options: tuple[st
         "#SBATCH --signal=B:TERM@60",
         f"#SBATCH --output={folder}/slurm-%A_%a.log",
         *([f"#SBATCH --gpus-per-node={plan.gpus}", "#SBATCH --exclusive"] if plan.gpus else []),
-        *(f"#SBATCH {option}" for option in options),
         "",
         "set -euo pipefail",
         f"SEEDS=({' '.join(map(str, seeds))})",
