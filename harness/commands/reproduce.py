@@ -37,6 +37,7 @@ def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option("--git-dir", type=click.Path(path_type=Path), help="Read the submission from this repository's objects.")
 @click.option("--ref", help="With --git-dir: the head, e.g. refs/pull/1002/head.")
 @click.option("--base", help="What the branch is compared with.")
+@click.option("--folder", help="Which record folder, where the target adds several.")
 @click.option("--seeds", default="1337,42,2024", show_default=True, callback=_seeds, help="Seeds to run.")
 @click.option("--gpus", default=8, show_default=True, help="GPUs; fewer keep the mathematics, not the clocks.")
 @click.option("--launcher", type=click.Choice(["local", "slurm", "skypilot"]), default="local", show_default=True)
@@ -61,6 +62,7 @@ def command(
     git_dir: Path | None,
     ref: str | None,
     base: str | None,
+    folder: str | None,
     seeds: tuple[int, ...],
     gpus: int,
     launcher: str,
@@ -95,8 +97,11 @@ def command(
 
     pull_request = read_target(Target(path=path, base=base, git_dir=git_dir, ref=ref))
     found = pull_request.submissions
+    if folder is not None:
+        found = tuple(s for s in found if s.path == folder or s.path.endswith(f"/{folder.strip('/')}"))
     if len(found) != 1:
-        raise UsageFault(f"{len(found)} record folders found: reproduce takes one at a time")
+        names = ", ".join(repr(s.path) for s in pull_request.submissions) or "none"
+        raise UsageFault(f"one record folder is run at a time; there are: {names}. Choose with --folder NAME")
     provider = "container" if container else "none" if own_code else "bubblewrap"
     request = Request(
         submission=found[0],

@@ -197,12 +197,15 @@ def render_plan(plan: Plan) -> str:
     """Return the plan and its cost as text for the terminal; all values of the submission are quoted."""
     hours = plan.expected_seconds * len(plan.seeds) / 3600
     worst = plan.caps.whole_run * (2 if plan.replay else 1) * len(plan.seeds) / 3600
-    settings = " ".join(f"{name}={value!r}" for name, value in sorted(plan.environment.items())) or "(defaults)"
+    settings = [
+        f"{name}={value!r} ({plan.configuration_from.get(name, 'set here')})"
+        for name, value in sorted(plan.environment.items())
+    ]
     lines = [
         f"target      {plan.target!r}",
         f"script      {plan.script!r} ({len(plan.files)} files)",
         f"command     {' '.join(plan.command())}",
-        f"settings    {settings}",
+        f"settings    {', '.join(settings) or '(defaults)'}",
         f"data        {plan.dataset!r}, tokenizer {plan.tokenizer!r}",
         f"seeds       {', '.join(map(str, plan.seeds))}",
         f"isolation   {plan.provider}; launcher {plan.launcher}",

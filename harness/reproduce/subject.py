@@ -11,11 +11,11 @@ from pathlib import Path
 
 from checks.program.program import EnvConstant
 from checks.submission.claims import read_claims
-from checks.submission.configuration import effective_configuration
+from checks.submission.configuration import effective_configuration, same_value
 from checks.submission.files import read_folder, track_of
 from checks.submission.headline import headline_script
 from checks.submission.logs import is_log, read_log
-from checks.submission.model import Run, Submission
+from checks.submission.model import Run, Setting, Submission
 from checks.submission.run_command import read_commands
 from harness.sandbox import Blame, RunnerError
 
@@ -23,6 +23,8 @@ _FILE_LIMIT = 64 << 20
 _TOTAL_LIMIT = 512 << 20
 _SCRIPT_LIMIT = 4 << 20
 _HEAD = 1 << 16
+_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|True|False")
+_SWITCHES = {"True": "1", "False": "0"}
 _ENVIRONMENT = re.compile(
     r"""(?:environ\.get|getenv)\(\s*["']([A-Za-z_]\w{0,80})["']\s*(?:,\s*(?:str\()?["']?([^"'),\n]{0,200}))?"""
 )
@@ -41,7 +43,10 @@ def read_subject(
     commands = read_commands(submission.files)
     script, _ = headline_script(submission.files, claims, runs, commands, scripts)
     constants = _constants(scripts.get(script or "", b""))
-    settings = effective_configuration(constants, commands, runs, overrides or {}, script or "")
+    settings = runnable(
+        effective_configuration(constants, commands, [], overrides or {}, script or ""),
+        effective_configuration(constants, commands, runs, overrides or {}, script or ""),
+    )
     return replace(
         submission,
         script=script,
@@ -50,6 +55,25 @@ def read_subject(
         runs=tuple(runs),
         configuration=settings,
     )
+
+
+def runnable(written: Mapping[str, Setting], witnessed: Mapping[str, Setting]) -> dict[str, Setting]:
+    """Return the configuration to run.
+
+    What the author wrote, corrected by what the logs show, in a spelling that parses.
+
+    A log prints values as Python does ("True", "enabled", a path of the author's machine); where it says the same as
+    the author's command, the command's own spelling is used, and only numbers and switches are taken from it
+    otherwise.
+    """
+    found = {}
+    for name, seen in witnessed.items():
+        plain = written.get(name, seen)
+        if same_value(plain.value, seen.value) or not _NUMBER.fullmatch(seen.value):
+            found[name] = plain
+        else:
+            found[name] = replace(seen, value=_SWITCHES.get(seen.value, seen.value))
+    return found
 
 
 def read_staged(folder: Path, path: str) -> Submission:

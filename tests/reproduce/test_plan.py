@@ -14,6 +14,7 @@ from harness.reproduce.launchers.skypilot import SkyPilot, render_task, task, va
 from harness.reproduce.machine import Gpu, Machine, read_machine, shortcomings
 from harness.reproduce.plan import Plan, make_plan, plan_from_json, render_plan
 from harness.reproduce.progress import Lines, describe
+from harness.reproduce.subject import runnable
 from harness.reproduce.timeline import Step
 from harness.sandbox import Bind, Confinement, Limits, RunnerError
 from harness.sandbox.container import create_words
@@ -53,6 +54,25 @@ def test_the_submissions_own_configuration_is_used_and_ours_stays_ours() -> None
     assert made.environment == {"XSA_LAST_N": "4", "TTT_ENABLED": "0"}
     assert made.dataset == "fineweb10B_sp8192"
     assert made.command() == ("torchrun", "--standalone", "--nproc_per_node=8", "/submission/train_gpt.py")
+
+
+def test_logged_values_correct_the_command_only_where_they_can_be_run() -> None:
+    written = {
+        "TTT_ENABLED": Setting("1", "README.md:3"),
+        "EMA_ENABLED": Setting("1", "default train_gpt.py:5"),
+        "NUM_LAYERS": Setting("10", "default train_gpt.py:6"),
+        "LATE_QAT": Setting("1", "README.md:3"),
+        "OUT_DIR": Setting("", "default train_gpt.py:7"),
+    }
+    witnessed = {
+        "TTT_ENABLED": Setting("True", "train.log:9"),
+        "EMA_ENABLED": Setting("False", "train.log:9"),
+        "NUM_LAYERS": Setting("12", "train.log:9"),
+        "LATE_QAT": Setting("enabled", "train.log:9"),
+        "OUT_DIR": Setting("/home/author/runs", "train.log:9"),
+    }
+    found = {name: setting.value for name, setting in runnable(written, witnessed).items()}
+    assert found == {"TTT_ENABLED": "1", "EMA_ENABLED": "0", "NUM_LAYERS": "12", "LATE_QAT": "1", "OUT_DIR": ""}
 
 
 def test_fewer_gpus_stretch_the_clocks() -> None:
