@@ -7,7 +7,7 @@ promises is treated as absent. Strings are still unescaped here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,13 @@ class RunFacts:
         """Short name of the run for a legend."""
         seed = f"seed {self.seed}" if self.seed is not None else "seed unknown"
         return f"{seed} · {self.log.rsplit('/', 1)[-1]}" + (f" · run {self.index + 1}" if self.index else "")
+
+
+def short_names(runs: Sequence[RunFacts]) -> list[str]:
+    """Return a short name for each run: its seed, or its log, numbered where that is not unique."""
+    names = [f"seed {r.seed}" if r.seed is not None else r.log.rsplit("/", 1)[-1] for r in runs]
+    cut = [name if len(name) <= 12 else name[:11] + "…" for name in names]
+    return [f"{name} #{cut[: i + 1].count(name)}" if cut.count(name) > 1 else name for i, name in enumerate(cut)]
 
 
 @dataclass(frozen=True)

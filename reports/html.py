@@ -102,7 +102,7 @@ def render(verdict: Verdict) -> str:
         prose=_prose,
         lanes=LANES,
         rule_set=outline.rule_set(verdict),
-        method=outline.METHOD,
+        method=outline.method(verdict),
         dispute=outline.DISPUTE,
         style=Markup(style),
         style_hash=f"sha256-{digest}",

@@ -73,7 +73,9 @@ def _blocks(verdict: Verdict) -> Iterator[_Block]:
             yield _Block("### The pull request as a whole", 6, "heading")
         else:
             yield from _submission(part.submission, verdict, several, rank=0 if index < 3 else 7)
-        yield from _finding_blocks(part.findings, verdict)
+        yield from _finding_blocks(part.findings, verdict, part.submission.path if part.submission else "")
+        if part.submission is not None:
+            yield from _configuration(part.submission)
     yield from _notes(verdict)
     yield _Block(_footer(verdict))
 
@@ -102,13 +104,9 @@ def _submission(submission: SubmissionVerdict, verdict: Verdict, several: bool, 
     facts = read(submission)
     if facts.runs:
         yield _Block(_fold(f"Runs in the logs ({len(facts.runs)})", _runs(facts)), 8, "table of runs")
-    if facts.configuration:
-        yield _Block(
-            _fold(f"Configuration ({len(facts.configuration)} settings)", _configuration(facts)), 11, "configuration"
-        )
 
 
-def _finding_blocks(findings: Iterable[Finding], verdict: Verdict) -> Iterator[_Block]:
+def _finding_blocks(findings: Iterable[Finding], verdict: Verdict, folder: str) -> Iterator[_Block]:
     for section in outline.sections(findings):
         title = f"{section.heading} ({len(section.findings)})"
         if section.folded:
@@ -121,7 +119,7 @@ def _finding_blocks(findings: Iterable[Finding], verdict: Verdict) -> Iterator[_
         for finding in section.findings:
             order = {Status.FAIL: 1, Status.UNKNOWN: 2, Status.WARN: 3}.get(finding.status, 4)
             yield _Block(_finding(finding, verdict), order, "finding")
-            excerpts = _excerpts(finding)
+            excerpts = _excerpts(finding, folder)
             if excerpts:
                 yield _Block(excerpts, 8 + (order > 1), "source excerpt")
 
@@ -149,7 +147,7 @@ def _finding(finding: Finding, verdict: Verdict) -> str:
     return "\n".join(parts)
 
 
-def _excerpts(finding: Finding) -> str:
+def _excerpts(finding: Finding, folder: str) -> str:
     shown = [e for e in finding.evidence[:_MAX_EVIDENCE] if e.excerpt.strip()]
     if not shown:
         return ""
@@ -159,7 +157,9 @@ def _excerpts(finding: Finding) -> str:
         what = f": {md.prose(shorten(evidence.what, 300))}" if evidence.what else ""
         language = "python" if re.search(r"\.py(!|$)", evidence.file) else ""
         rows = lines(evidence.excerpt.strip("\n"), _MAX_EXCERPT, 200)
-        body.append(f"{role}{md.code(shorten(outline.place(evidence), 300))}{what}\n\n{md.fenced(rows, language)}")
+        body.append(
+            f"{role}{md.code(shorten(outline.place(evidence, folder), 300))}{what}\n\n{md.fenced(rows, language)}"
+        )
     left = len(finding.evidence) - _MAX_EVIDENCE
     if left > 0:
         body.append(f"… and {left} more places in the JSON report.")
@@ -192,17 +192,21 @@ def _runs(facts: SubmissionFacts) -> str:
     return "\n".join(rows) + (f"\n\n… and {left} more runs." if left > 0 else "")
 
 
-def _configuration(facts: SubmissionFacts) -> str:
+def _configuration(submission: SubmissionVerdict) -> Iterator[_Block]:
+    settings = read(submission).configuration
+    if not settings:
+        return
     rows = ["| setting | value | from |", "|---|---|---|"]
-    for s in facts.configuration[:150]:
+    for s in settings[:150]:
         cells = (
             md.code(shorten(s.name, 60), cell=True),
             md.code(shorten(s.value, 80), cell=True),
             md.text(shorten(s.source, 120)),
         )
         rows.append("| " + " | ".join(cells) + " |")
-    left = len(facts.configuration) - 150
-    return "\n".join(rows) + (f"\n\n… and {left} more settings." if left > 0 else "")
+    if len(settings) > 150:
+        rows.append(f"\n… and {len(settings) - 150} more settings.")
+    yield _Block(_fold(f"Configuration ({len(settings)} settings)", "\n".join(rows)), 11, "configuration")
 
 
 def _notes(verdict: Verdict) -> Iterator[_Block]:
@@ -213,7 +217,7 @@ def _notes(verdict: Verdict) -> Iterator[_Block]:
 
 def _footer(verdict: Verdict) -> str:
     rules = md.text(shorten(outline.rule_set(verdict), 500))
-    return f"---\n\n<sub>{rules} {outline.METHOD}</sub>\n\n<sub>{outline.DISPUTE}</sub>"
+    return f"---\n\n<sub>{rules} {outline.method(verdict)}</sub>\n\n<sub>{outline.DISPUTE}</sub>"
 
 
 def _headline(outcome: Outcome, recommendation: Recommendation) -> str:

@@ -31,6 +31,7 @@ DISPUTE = (
     "that it can be checked; a maintainer can waive any of them, and the waiver is shown in the next report."
 )
 METHOD = "The submission was read, not executed."
+MEASURED = "The submission was run, and measured from outside."
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Part:
 
     submission: SubmissionVerdict | None
     findings: tuple[Finding, ...]
+
+
+def method(verdict: Verdict) -> str:
+    """Return how the verdict was reached: by reading, or (``pgolf reproduce``) by running."""
+    return MEASURED if any(s.facts.get("measured") for s in verdict.submissions) else METHOD
 
 
 def why(outcome: Outcome) -> str:

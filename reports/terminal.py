@@ -74,7 +74,7 @@ class _Page:
             for note in verdict.notes:
                 yield from self._wrap(one_line(note), "  - ")
             yield ""
-        yield from self._wrap(f"{one_line(outline.rule_set(verdict))} {outline.METHOD}", "")
+        yield from self._wrap(f"{one_line(outline.rule_set(verdict))} {outline.method(verdict)}", "")
 
     def _submission(self, submission: SubmissionVerdict, verdict: Verdict, several: bool) -> Iterator[str]:
         yield self._heading(one_line(submission.path) or ".")

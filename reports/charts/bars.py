@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from reports.charts.drawing import WIDTH, Chart, Drawing, Key, Scale
-from reports.facts import RunFacts
+from reports.facts import RunFacts, short_names
 
 _MAX_RUNS = 10
 
@@ -16,12 +16,12 @@ def size(runs: Sequence[RunFacts], cap: float | None, marked: bool) -> Chart | N
     if not sized or not cap or cap <= 0:
         return None
     largest, total = max(sized, key=lambda pair: pair[1])
-    picture = Drawing(92 + 24 * len(sized), f"Artifact size: largest {total:,} of {int(cap):,} bytes")
+    picture = Drawing(94 + 24 * len(sized), f"Artifact size: largest {total:,} of {int(cap):,} bytes")
     x = Scale(0, max(cap, total) * 1.02, 4, WIDTH - 4)
     code = largest.code_bytes or 0
-    picture.rect(x(0), 16, x(cap) - x(0), 22, "margin", f"cap: {int(cap):,} bytes")
-    picture.rect(x(0), 16, max(x(code) - x(0), 1.5), 22, "fill s2", f"code: {code:,} bytes")
-    picture.rect(x(code), 16, x(min(total, cap)) - x(code), 22, "fill s1", f"model: {total - code:,} bytes")
+    picture.rect(x(0), 18, x(cap) - x(0), 22, "margin", f"cap: {int(cap):,} bytes")
+    picture.rect(x(0), 18, max(x(code) - x(0), 1.5), 22, "fill s2", f"code: {code:,} bytes")
+    picture.rect(x(code), 18, x(min(total, cap)) - x(code), 22, "fill s1", f"model: {total - code:,} bytes")
     if total > cap:
         picture.rect(
             x(cap),
@@ -31,7 +31,7 @@ def size(runs: Sequence[RunFacts], cap: float | None, marked: bool) -> Chart | N
             "over" if marked else "fill s1",
             f"over the cap: {int(total - cap):,} bytes",
         )
-    picture.line(x(cap), 10, x(cap), 44, "limit")
+    picture.line(x(cap), 14, x(cap), 46, "limit")
     picture.text(4, 10, f"largest: {total:,} bytes", "label")
     picture.text(x(cap) - 4, 10, f"cap {int(cap):,}", "label", "end")
     _margins(picture, sized, cap, marked)
@@ -42,15 +42,16 @@ def size(runs: Sequence[RunFacts], cap: float | None, marked: bool) -> Chart | N
 def _margins(picture: Drawing, sized: Sequence[tuple[RunFacts, int]], cap: float, marked: bool) -> None:
     reach = max(max(abs(total - cap) for _, total in sized) * 1.3, cap * 0.002)
     x = Scale(-reach, reach, 98, WIDTH - 92)
-    bottom = 74 + 24 * len(sized)
+    bottom = 76 + 24 * len(sized)
     picture.line(x(0), 58, x(0), bottom, "limit")
     picture.text(x(0), bottom + 11, "cap", "tick", "middle")
+    names = short_names([run for run, _ in sized])
     for row, (run, total) in enumerate(sized):
-        y = 70 + 24 * row
+        y = 72 + 24 * row
         over = total - int(cap)
         bad = over > 0 and marked
         style = "over" if bad else "fill s1"
-        picture.text(4, y + 4, _short(run), "label")
+        picture.text(4, y + 4, names[row], "label")
         picture.rect(min(x(0), x(over)), y - 6, abs(x(over) - x(0)), 12, style, f"{run.label}: {total:,} bytes")
         words = f"{over:,} over" if over > 0 else f"{-over:,} left"
         picture.text(WIDTH - 4, y + 4, words, "label bad" if bad else "label", "end")
@@ -69,11 +70,12 @@ def clocks(
     height = 30 + 44 * len(timed)
     picture = Drawing(height, "Training and evaluation time of each run against the limits")
     for limit in sorted(set(caps)):
-        picture.line(x(limit), 16, x(limit), height - 4, "limit")
+        picture.line(x(limit), 18, x(limit), height - 4, "limit")
         picture.text(x(limit), 11, f"limit {limit:,.0f} s", "tick", "middle")
+    names = short_names(timed)
     for row, run in enumerate(timed):
         y = 24 + 44 * row
-        picture.text(4, y + 20, _short(run), "label")
+        picture.text(4, y + 20, names[row], "label")
         for offset, name, value, cap, style in (
             (0, "train", run.train_seconds, train_cap, "fill s1"),
             (18, "eval", run.eval_seconds, eval_cap, "fill s3"),
@@ -91,9 +93,3 @@ def clocks(
     return Chart(
         "Clocks against the limits", picture.markup(), (Key("s1", "training"), Key("s3", "evaluation")), caption
     )
-
-
-def _short(run: RunFacts) -> str:
-    name = f"seed {run.seed}" if run.seed is not None else run.log.rsplit("/", 1)[-1]
-    name = name if len(name) <= 13 else name[:12] + "…"
-    return f"{name} #{run.index + 1}" if run.index else name

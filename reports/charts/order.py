@@ -14,11 +14,11 @@ _LANE, _STEP, _LEFT = 30, 62, 92
 
 
 def diagram(events: Sequence[Evidence]) -> Markup | None:
-    """Return the diagram of up to twelve events; None when there is no order to show."""
+    """Return the diagram of up to twelve events; None unless two kinds of events are in an order."""
     events = [e for e in events if e.role in LANES][:12]
-    if len(events) < 2:
-        return None
     lanes = [lane for lane in LANES if any(e.role == lane for e in events)]
+    if len(lanes) < 2:
+        return None
     width = _LEFT + _STEP * len(events) + 10
     picture = Drawing(_LANE * len(lanes) + 30, "Order of events: " + ", then ".join(e.role for e in events), width)
     for row, lane in enumerate(lanes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.charts.drawing import WIDTH, Chart, Drawing, Key, Scale, series
-from reports.facts import SubmissionFacts
+from reports.facts import SubmissionFacts, short_names
 
 _ROW = 20
 
@@ -32,9 +32,10 @@ def chart(facts: SubmissionFacts) -> Chart | None:
         picture.text(
             x(value) + (-4 if left else 4), y, f"{name} {value:.4f}", f"label {name}", "end" if left else "start"
         )
+    names = short_names([run for _, run, _ in scored])
     for row, (index, run, value) in enumerate(scored):
         y = top + _ROW * row + 10
-        picture.text(4, y + 4, f"seed {run.seed}" if run.seed is not None else f"run {index + 1}", "label")
+        picture.text(4, y + 4, names[row], "label")
         picture.line(78, y, WIDTH - 20, y, "grid")
         picture.circle(x(value), y, 4.5, f"dot {series(index)}", f"{run.label}: {value:.5f}")
     if record.mean is not None:
