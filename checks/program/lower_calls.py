@@ -65,8 +65,9 @@ def subscript(node: cst.Subscript, at: Cursor) -> ast.Subscript:
     start = end = at.line
     parts = []
     for element in node.slice:
-        parts.append(_index(element.slice, at))
-        end = at.line
+        part = _index(element.slice, at)
+        parts.append(part)
+        end = part.end_lineno or end
         comma: Any = element.comma
         if comma.__class__ is cst.Comma:
             gap(comma.whitespace_before, at)
@@ -89,13 +90,30 @@ def _index(node: cst.BaseSlice, at: Cursor) -> ast.expr:
         starred: ast.expr = placed(ast.Starred(expression(node.value, at), LOAD), start, at.line)
         return starred
     assert isinstance(node, cst.Slice)
-    lower = expression(node.lower, at) if node.lower else None
-    around(node.first_colon, at)
-    upper = expression(node.upper, at) if node.upper else None
-    around(node.second_colon, at)
-    step = expression(node.step, at) if node.step else None
-    out: ast.expr = placed(ast.Slice(lower, upper, step), start, at.line)
+    lower = upper = step = None
+    end = start
+    if node.lower:
+        lower = expression(node.lower, at)
+    end = _colon(node.first_colon, at, end)
+    if node.upper:
+        upper = expression(node.upper, at)
+        end = at.line
+    end = _colon(node.second_colon, at, end)
+    if node.step:
+        step = expression(node.step, at)
+        end = at.line
+    out: ast.expr = placed(ast.Slice(lower, upper, step), start, end)
     return out
+
+
+def _colon(token: Any, at: Cursor, end: int) -> int:
+    """Pass one colon of a slice; returns the line where the slice ends if nothing follows."""
+    if token.__class__ is not cst.Colon:
+        return end
+    gap(token.whitespace_before, at)
+    end = at.line
+    gap(token.whitespace_after, at)
+    return end
 
 
 def lambda_(node: cst.Lambda, at: Cursor) -> ast.Lambda:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 _CACHE = "_all_nodes"
@@ -41,7 +42,7 @@ def nodes(tree: ast.Module) -> list[ast.AST]:
     if known is not None:
         return known
     out: list[ast.AST] = [tree]
-    add = out.append
+    add: Callable[[Any], None] = out.append
     children = _CHILDREN
     for node in out:  # grows while it is walked
         for name in children[node.__class__]:

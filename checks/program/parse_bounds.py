@@ -27,7 +27,7 @@ _STRING = (
 )
 _SCAN = re.compile(
     rf"(?P<string>{_STRING})|(?P<comment>\#[^\n]*)|(?P<open>[(\[{{])|(?P<close>[)\]}}])"
-    r"|(?P<newline>\n)|(?P<reset>[,;:])"
+    r"|(?P<newline>\n)|(?P<reset>[,;])"
     r"|(?P<chain>[-+*/%@&|^~<>=.!]|\b(?:and|or|not|if|else|lambda|await|in|is|elif)\b)|(?P<word>\w+)",
     re.DOTALL,
 )
