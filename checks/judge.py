@@ -27,6 +27,7 @@ from checks.verdict import (
 )
 
 NO_SUBMISSION = "no submission: this pull request adds no record folder, so it was not judged as one"
+FOLDER_ITSELF = "."
 LIMITS = ("artifact_cap_bytes", "train_cap_seconds", "eval_cap_seconds", "seeds")
 
 
@@ -139,7 +140,7 @@ class _Judge:
         """Ask the rules on one record folder."""
         submission = read.submission
         case = Case(submission, self.pull_request, read.program, self.rulebook, self.options.record_bpb)
-        place = Evidence(_rooted(submission, submission.script or submission.path))
+        place = Evidence(submission.script or submission.path)
         findings = [
             self._ask(rule, submission.path, partial(rule.check, case), place)
             for rule in self._rules()
@@ -147,15 +148,24 @@ class _Judge:
         ]
         script = read.program.scripts.get(submission.script or "")
         return SubmissionVerdict(
-            path=submission.path,
+            path=self.pull_request.path if submission.path == FOLDER_ITSELF else submission.path,
             track=submission.track[len(TRACK_PREFIX) :] if submission.track else None,
             script=_rooted(submission, submission.script) if submission.script else None,
             packed=script.packed if script is not None else False,
             verdict=Outcome.UNDETERMINED,
             recommendation=Recommendation.HUMAN_REVIEW,
             facts=reading.facts(read),
-            findings=tuple(_with_rooted_evidence(submission, f) for f in findings),
+            findings=tuple(self._with_places(submission, f) for f in findings),
         )
+
+    def _with_places(self, submission: Submission, finding: Finding) -> Finding:
+        """Evidence as a person would open it: from the repository's top, or the reviewed folder by its own name."""
+        folder = self.pull_request.path
+
+        def place(file: str) -> str:
+            return folder if file == submission.path == FOLDER_ITSELF else _rooted(submission, file)
+
+        return replace(finding, evidence=tuple(replace(e, file=place(e.file)) for e in finding.evidence))
 
     def _rules(self) -> list[Rule]:
         chosen = self.options.chosen
@@ -180,16 +190,9 @@ class _Judge:
             return say.unknown(text, [place], "Report this to the authors of pgolf.")
 
 
-def _with_rooted_evidence(submission: Submission, finding: Finding) -> Finding:
-    evidence = tuple(replace(e, file=_rooted(submission, e.file)) for e in finding.evidence)
-    return replace(finding, evidence=evidence)
-
-
 def _rooted(submission: Submission, file: str) -> str:
     """Return a path of the folder as a path of the repository; others unchanged."""
-    if not file:
-        return submission.path or "."
-    if submission.path in ("", ".") or file.startswith(submission.path):
+    if submission.path == FOLDER_ITSELF or file.startswith(f"{submission.path}/"):
         return file
     inside = file.partition("!")[0] in submission.files
     return f"{submission.path}/{file}" if inside else file
