@@ -28,7 +28,8 @@ STEP = re.compile(
 )
 TRAIN_LOSS = re.compile(rf"\b(?:train_loss|tl|loss|train)\s*[:=]\s*({FLOAT})")
 NAMED_BPB = re.compile(
-    rf"([A-Za-z]\w*?)??_?(?:bpb|bits_per_byte)\"?(?:\s?\([^()]{{0,40}}\))?(?:\s*[:=]\s*|\s+(?=\d+\.\d{{3}}))[*~]*({FLOAT})",
+    rf"(?<!\w)([A-Za-z]\w{{0,60}}?)??_?(?:bpb|bits_per_byte)\"?(?:\s?\([^()]{{0,40}}\))?"
+    rf"(?:\s*[:=]\s*|\s+(?=\d+\.\d{{3}}))[*~]*({FLOAT})",
     re.I,
 )
 VAL_BPB = re.compile(rf"(?<![A-Za-z])(?:val_)?bpb\"?\s*[:=]\s*({FLOAT})", re.I)
@@ -76,14 +77,17 @@ HESSIANS = re.compile(rf"(?:collected|calibrated)\s+(\d+)\s+(?:Hessians|layers).
 HESSIANS_TIMED = re.compile(rf"hessians? collected.{{0,40}}?time[=:]({FLOAT})(ms|s)", re.I)
 SELF_GENERATED = re.compile(rf"gptq:?\s*generated\s+(\d+)\s+sequences.{{0,20}}?\bin\s+({FLOAT})s", re.I)
 CALIBRATION = re.compile(r"(?:collecting hessians|calibrat|autoregressive calibration|self[- ]?gen)", re.I)
-WARMUP_DONE = re.compile(rf"(\w+):\s*(?:compile )?warm-?up (?:done|complete)\D{{0,12}}({FLOAT})\s*(ms|s)\b", re.I)
-HINTS_DONE = re.compile(rf"(?:precompute\w*|hints?\w*)\b.{{0,80}}?elapsed[=:]({FLOAT})s", re.I)
+WARMUP_DONE = re.compile(
+    rf"\b(\w{{1,40}}):\s*(?:compile )?warm-?up (?:done|complete)\D{{0,12}}({FLOAT})\s*(ms|s)\b", re.I
+)
+HINTS_DONE = re.compile(rf"(?:precompute|hints?)\w{{0,30}}.{{0,80}}?elapsed[=:]({FLOAT})s", re.I)
 GATES = re.compile(r"\b(within_gate|word_gate|agree2plus|token_gate|gated)=(\d+)")
 SCORED_BYTES = re.compile(rf"\b(?:scored_bytes|N_sidecar_bytes|val_bytes|total_bytes|bytes)[=:]\s*({INT})\b")
 SEED = re.compile(r"(?<![A-Za-z_])seed\s*[:=]\s*(\d{1,18})\b", re.I)
-TOTAL_EVAL = re.compile(rf"\b(total_eval_time\w*)\s*[:=]\s*({FLOAT})\s*(ms|s)\b", re.I)
+TOTAL_EVAL = re.compile(rf"\b(total_eval_time\w{{0,40}})\s*[:=]\s*({FLOAT})\s*(ms|s)\b", re.I)
 ADAPTATION = re.compile(
-    rf"(\w*(?:ttt|tto|adapt)\w*):\s*(?:done\s+|total_)?(?:elapsed|time)\s*[:=]\s*({FLOAT})\s*(ms|s)\b", re.I
+    rf"\b(\w{{0,40}}(?:ttt|tto|adapt)\w{{0,40}}):\s*(?:done\s+|total_)?(?:elapsed|time)\s*[:=]\s*({FLOAT})\s*(ms|s)\b",
+    re.I,
 )
 BLOCK_SETTING = re.compile(r"\s{0,8}([A-Za-z_]\w{0,60})\s*[:=]\s?(.{0,300})$")
 SETTING = re.compile(r"(?<![\w./-])([A-Za-z_]\w{0,60})(?:=|:[ ]?)([^\s;()\[\]{}:=]+)")

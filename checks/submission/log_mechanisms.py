@@ -9,16 +9,27 @@ _REPORTS = r"(?:\s*[:\[(]|\s+(?:val_|\[))"  # what follows the name on a line th
 _MECHANISMS = (
     (
         "prequant_ttt",
-        re.compile(r"\W*(?:pre[-_ ]?quant[-_ ]?ttt|dttt|ttt_adamw|ttt_epoch|ttt_pre)\w*\b\s*[:\[(]", re.I),
+        re.compile(r"\W{0,8}(?:pre[-_ ]?quant[-_ ]?ttt|dttt|ttt_adamw|ttt_epoch|ttt_pre)\w{0,40}\s*[:\[(]", re.I),
     ),
-    ("ttt", re.compile(rf"\W*(?:[\w+.-]*ttt[\w+.-]*|tc|ttp|ttpp|tttg|tto){_REPORTS}|beginning TTT eval", re.I)),
+    (
+        "ttt",
+        re.compile(
+            rf"\W{{0,8}}(?:[\w+.-]{{0,40}}ttt[\w+.-]{{0,40}}|tc|ttp|ttpp|tttg|tto){_REPORTS}|beginning TTT eval", re.I
+        ),
+    ),
     (
         "slot",
-        re.compile(rf"\W*[\w+.-]*slot[\w+.-]*{_REPORTS}|.{{0,200}}:start\b.{{0,400}}\bslot_(?:steps|lr)[=:]", re.I),
+        re.compile(
+            rf"\W{{0,8}}[\w+.-]{{0,40}}slot[\w+.-]{{0,40}}{_REPORTS}|.{{0,200}}:start\b.{{0,400}}\bslot_(?:steps|lr)[=:]",
+            re.I,
+        ),
     ),
-    ("two_pass", re.compile(r"\W*\w*two[-_]pass\w*\b|.{0,40}\bpass ?2\b|.{0,40}\brescor(?:e|ing)\b", re.I)),
-    ("ngram", re.compile(r"\W*(?:[\w+.-]*ngram[\w+.-]*|n-gram)(?:\s*[:\[(]|\s+(?:val_|eval|cache|\[))", re.I)),
-    ("ppm", re.compile(r"\W*[\w+.-]*ppm[\w+.-]*(?:\s*[:\[(]|\s+(?:val_|bytes|tokens))", re.I)),
+    ("two_pass", re.compile(r"\W{0,8}\w{0,40}two[-_]pass|.{0,40}\bpass ?2\b|.{0,40}\brescor(?:e|ing)\b", re.I)),
+    (
+        "ngram",
+        re.compile(r"\W{0,8}(?:[\w+.-]{0,40}ngram[\w+.-]{0,40}|n-gram)(?:\s*[:\[(]|\s+(?:val_|eval|cache|\[))", re.I),
+    ),
+    ("ppm", re.compile(r"\W{0,8}[\w+.-]{0,40}ppm[\w+.-]{0,40}(?:\s*[:\[(]|\s+(?:val_|bytes|tokens))", re.I)),
 )
 _OFF = re.compile(
     r"disabled|skipp|not used|:\s*(?:False|0(?![.\d])|off|none)\b|=\s*(?:False|off)\b|enabled[:=]\s*(?:0|False)"

@@ -20,7 +20,7 @@ _DIAGNOSTIC = re.compile(
     r"|record|baseline|sota|predicted|estimate|threshold|\b(?:mean|average|std|loaded|min|max)\b|\bxsa\b",
     re.IGNORECASE,
 )
-_LABEL_END = re.compile(r"\b\w*(?:loss|bpb|bits_per_byte|vl)\"?\s*[:=]|\bbpb\b", re.IGNORECASE)
+_LABEL_END = re.compile(r"\b\w{0,40}(?:loss|bpb|bits_per_byte|vl)\"?\s*[:=]|\bbpb\b", re.IGNORECASE)
 _EXACT = re.compile(r"(?:[_ ]exact|_x)\b", re.IGNORECASE)
 _CODE = re.compile(r"\{[a-z_]|\blog\w{0,3}\(|\bf\"|print\(|^\s*#|\bdef |=\s*f?[\"']")
 _SAME = 6e-5  # a rounded line and its exact twin differ by at most half of the fourth decimal
