@@ -20,7 +20,7 @@ from checks.program.unpack_values import ROOT
 
 #: A wrapper has few nodes beside its payload; a script with more is a program of its own that also runs code.
 _WRAPPER_NODES = 1_200
-_WRAPPER_STEPS = 1_500_000
+_WRAPPER_STEPS = 600_000
 _PROGRAM_STEPS = 150_000
 
 _MAY_RUN_CODE = re.compile(
