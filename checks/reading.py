@@ -6,6 +6,7 @@ the rules that depend on it come out unknown. Steps are announced, so that whoev
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -87,6 +88,7 @@ def read(
     from checks.submission.configuration import effective_configuration
     from checks.submission.headline import headline_script
     from checks.submission.run_command import read_commands
+    from checks.submission.told import told
 
     notes = list(submission.notes)
     steps = Steps(submission.path, announce, skip, notes)
@@ -116,7 +118,12 @@ def read(
     nothing: Mapping[str, Setting] = {}
     configuration = steps.take(
         "configuration",
-        lambda: effective_configuration(environment, commands, runs, overrides, script or ""),
+        lambda: told(
+            environment,
+            effective_configuration(environment, commands, runs, overrides, script or ""),
+            runs,
+            *_described(files, submission.path),
+        ),
         lambda why: nothing,
     )
     clock.mark("configuration")
@@ -137,6 +144,15 @@ def read(
         notes=tuple(notes),
     )
     return Reading(read, program, clock.seconds)
+
+
+def _described(files: Mapping[str, SourceFile], folder: str) -> tuple[str, str]:
+    """The README's text after the folder's name, and where it stands."""
+    readme = next((f for path, f in files.items() if path.lower() == "readme.md"), None)
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", folder.rsplit("/", 1)[-1])
+    if readme is None:
+        return name, folder
+    return f"{name}\n{readme.read(200_000).decode('utf-8', 'replace')}", readme.path
 
 
 def _front(code: Mapping[str, bytes], script: str | None) -> Front | None:

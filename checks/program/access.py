@@ -381,8 +381,8 @@ class Access(Machine):
         if earlier and names & {"row", "prob", "logprob"}:
             looked = self.lookup(labels, line, key, mixed, row=True)
         kept = frozenset(x for x in labels if isinstance(x, (Flag, Uses)))
-        cells = tuple(r for r in owner.refs if isinstance(r, (Cell, Mapping)))
-        return Value(refs=cells, labels=kept | {looked}, symbols=owner.symbols | index.symbols)
+        nested = tuple(r for r in owner.refs if isinstance(r, Mapping))
+        return Value(refs=nested, labels=kept | {looked}, symbols=owner.symbols | index.symbols)
 
     def _sequence_item(self, ref: Sequence, index: Value, owner: Value) -> Value:
         if index.known and isinstance(index.const, int) and ref.exact and -len(ref.items) <= index.const < len(ref.items):
@@ -510,8 +510,20 @@ class Access(Machine):
             self.line = target.lineno
             if owner.refs:
                 self.store(owner, index, value)
-            else:
+            elif not self.store_nested(target.value, index, value, scope):
                 self._store_plain(target.value, owner, value, scope)
+
+    def store_nested(self, holder: ast.expr, index: Value, value: Value, scope: Scope) -> bool:
+        """``table[context][token] = value``: the table changes at both keys."""
+        while isinstance(holder, ast.Subscript):
+            inner = self.index(holder.slice, scope)
+            index = Value(labels=index.labels | inner.labels, symbols=index.symbols | inner.symbols, text="tuple")
+            holder = holder.value
+            owner = self.eval(holder, scope)
+            if owner.refs:
+                self.store(owner, index, value)
+                return True
+        return False
 
     def _store_plain(self, holder: ast.expr, owner: Value, value: Value, scope: Scope) -> None:
         """Store into an array that is known only by the name that holds it."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from checks.program import order, parse, source
+from checks.program import branches, order, parse, source
 from checks.program.environment import environment as read_environment
 from checks.program.imports import imports as read_imports
 from checks.program.imports import local_files
@@ -121,13 +121,24 @@ def analyse(front: Front, configuration: Mapping[str, Setting], runs: Sequence[R
         error = front.scripts[front.headline].error if front.headline in front.scripts else "the script is not in the folder"
         return Program(front.scripts, front.headline, error, native=front.native, not_understood=front.not_understood)
     settings = {name: setting.value for name, setting in configuration.items()}
+    label = _final_label(runs)
     machine = Interpreter({**settings, **LAUNCH}, front.trees)
     machine.run(front.headline)
-    label = _final_label(runs)
+    inferred: dict[str, str] = {}
+    if label and not order.prints(machine.trace, label):
+        inferred = branches.settings_that_reach(tree, label, front.scripts[front.headline].environment, settings)
+        if inferred:
+            again = Interpreter({**settings, **inferred, **LAUNCH}, front.trees)
+            again.run(front.headline)
+            if order.prints(again.trace, label):
+                machine = again
+            else:
+                inferred = {}
     reports = order.headline(machine.trace, label)
     return Program(
-        front.scripts, front.headline, "", machine.trace, tuple(reports), front.native, front.not_understood
-    )
+        front.scripts, front.headline, "", machine.trace, tuple(reports), front.native, front.not_understood,
+        inferred,
+    )  # fmt: skip
 
 
 def _final_label(runs: Sequence[Run]) -> str:

@@ -23,6 +23,7 @@ from checks.program.values import (
     Scope,
     Scored,
     Sequence,
+    Uses,
     Value,
     join,
     merge_labels,
@@ -136,6 +137,7 @@ class Expressions(Calls):
 
     def combine(self, values: list[Value], op: type[ast.operator] | None = None, text: str = "") -> Value:
         """Join the labels of operands; record blends of scores with tables and scaled scores."""
+        self.stored_match(values)
         blended = self.blend(values)
         if blended is not None:
             return blended
@@ -209,9 +211,23 @@ class Expressions(Calls):
                 result = outcome if outcome is UNKNOWN or not outcome else result
             left = right
         labels = _mask(merge_labels(operands))
+        if self._stored_match(node, operands):
+            labels = labels | {Flag("stored-match", node.lineno, self.file)}
         if sum(any(isinstance(x, Scored) for x in o.labels) for o in operands) > 1:
             labels = labels | {Flag("compared-scores", node.lineno, self.file)}
         return Value(result, labels=labels, symbols=merge_symbols(operands))
+
+    def _stored_match(self, node: ast.Compare, operands: list[Value]) -> bool:
+        """``stored == target``: data of a file that is no token file against validation targets."""
+        if len(operands) != 2 or not isinstance(node.ops[0], ast.Eq):
+            return False
+        target = [any(isinstance(x, Data) and x.source == "val" and x.role != "path" for x in o.labels) for o in operands]
+        filed = [
+            any(isinstance(x, Flag) and x.name == "artifact" for x in o.labels)
+            and not any(isinstance(x, (Data, Looked, Scored, Uses)) for x in o.labels)
+            for o in operands
+        ]
+        return (target[0] and filed[1]) or (target[1] and filed[0])
 
     def _compare_one(self, op: ast.cmpop, left: Value, right: Value) -> Any:
         if left.known and right.known:

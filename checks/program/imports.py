@@ -12,23 +12,7 @@ from checks.program.constants import Expressions, Unresolved, module_constants, 
 from checks.program.nodes import nodes
 
 #: Files that hold code when a script names them.
-CODE_SUFFIXES = (
-    ".py",
-    ".pyx",
-    ".c",
-    ".cc",
-    ".cpp",
-    ".cxx",
-    ".cu",
-    ".cuh",
-    ".h",
-    ".hpp",
-    ".rs",
-    ".go",
-    ".sh",
-    ".ptx",
-    ".so",
-)
+CODE_SUFFIXES = (".py", ".pyx", ".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".h", ".hpp", ".rs", ".ptx", ".so")
 _MODULE = re.compile(r"[A-Za-z_][\w.]*\Z")
 _TALKING = frozenset({"print", "log", "log0", "info", "warning", "error", "ArgumentParser", "add_argument"})
 _IMPORTERS = frozenset({"__import__", "import_module", "run_module", "find_spec", "import_or_skip"})

@@ -143,7 +143,13 @@ class Interpreter(Expressions):
             index = self.index(target.slice, scope)
             self.line = node.lineno
             old = self.subscript(owner, index, target.slice) if not merge_labels([index]) else NOTHING
-            self.store(owner, index, self.binary(type(node.op), old, value) if old is not NOTHING else value)
+            held = any(isinstance(r, (Sequence, MappingObject)) for r in owner.refs)
+            if held and any(isinstance(r, Cell) for r in old.refs):
+                self.mutate(old, "add_", [value])
+                return Flow.NEXT
+            new = self.binary(type(node.op), old, value) if old is not NOTHING else value
+            if owner.refs or not self.store_nested(target.value, index, new, scope):
+                self.store(owner, index, new)
             return Flow.NEXT
         old = self.eval(target, scope)
         self.line = node.lineno

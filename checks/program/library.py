@@ -435,9 +435,16 @@ class Library(Access):
             self.note_blend("select", scores)
         if scores:
             self.gate(test, scores)
+            self.stored_match(args)
         compared = any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels)
         blended = self.blend([a, b], "select" if compared else "blend")
         return blended or Value(labels=merge_labels([a, b]), symbols=merge_symbols(args))
+
+    def stored_match(self, values: list[Value]) -> None:
+        """Note scores that change where a stored token equals the target."""
+        scores = [x.event for v in values for x in v.labels if isinstance(x, Scored)]
+        if scores and any(isinstance(x, Flag) and x.name == "stored-match" for v in values for x in v.labels):
+            self.note_blend("stored-match", scores)
 
     def gate(self, test: Value, scores: list[int]) -> None:
         """Note a gate on scores that looks up a class of the target."""

@@ -77,7 +77,8 @@ class Methods(Library):
         if name in ("read_bytes", "open", "read_text") and opened(owner.labels) != owner.labels:
             return Value(labels=opened(owner.labels), symbols=owner.symbols)
         if name in ("read_bytes", "read", "getvalue", "getbuffer") and not data_of(owner.labels):
-            return Value(labels=self.full_labels(owner) | self.artifact, symbols=owner.symbols)
+            labels = self.full_labels(owner) | self.artifact | {Flag("artifact", self.line, self.file)}
+            return Value(labels=labels, symbols=owner.symbols)
         if name in _VIEWS:
             return Value(owner.const if name == "tolist" else UNKNOWN, owner.refs, owner.labels, owner.symbols, owner.text)
         if name in ("submit", "map", "apply_async", "starmap") and args and any(isinstance(r, Function) for r in args[0].refs):

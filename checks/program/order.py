@@ -26,12 +26,18 @@ def headline(trace: Trace, label: str = "") -> list[ReportEvent]:
     """The reports of the number that counts: those that print the log's final label, else the last ones printed."""
     candidates = [r for r in trace.reports if r.scores]
     if label:
-        wanted = _words(label)
-        named = [r for r in candidates if _words(r.template).startswith(wanted)]
+        wanted = words_of(label)
+        named = [r for r in candidates if words_of(r.template).startswith(wanted)]
         if named:
             return [r for r in candidates if r.place.line == named[-1].place.line and r.place.file == named[-1].place.file][-1:]
     plain = [r for r in candidates if not _RUNNING.search(r.template) and not _in_score_loop(r, trace)]
     return (plain or candidates)[-1:]
+
+
+def prints(trace: Trace, label: str) -> bool:
+    """Whether a report of the trace prints the log's final label."""
+    wanted = words_of(label)
+    return bool(wanted) and any(r.scores and words_of(r.template).startswith(wanted) for r in trace.reports)
 
 
 def _in_score_loop(report: ReportEvent, trace: Trace) -> bool:
@@ -39,7 +45,8 @@ def _in_score_loop(report: ReportEvent, trace: Trace) -> bool:
     return any(loops & {loop for loop, _ in trace.scores[i].loops} for i in report.scores)
 
 
-def _words(text: str) -> str:
+def words_of(text: str) -> str:
+    """The words of a label or template, for comparison."""
     return re.sub(r"[^a-z0-9]+", " ", re.sub(r"\{.*", "", text).lower()).strip()
 
 

@@ -53,7 +53,8 @@ class Program:
 
     ``failure`` is non-empty when nothing could be analysed; ``trace`` is then None. ``headline`` is the path of the headline
     script; ``reports`` are the statements that report the number that counts; ``not_understood`` names code that the
-    analysis could not follow (C files, compiled strings).
+    analysis could not follow (C files, compiled strings). ``inferred`` are settings that the log's final line proves: the
+    branch that prints it is taken.
     """
 
     scripts: Mapping[str, Script] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class Program:
     reports: tuple[ReportEvent, ...] = ()
     native: Mapping[str, str] = field(default_factory=dict)
     not_understood: tuple[str, ...] = ()
+    inferred: Mapping[str, str] = field(default_factory=dict)
 
     def evidence(self, place: Place, what: str, role: str = "", line: int = 0) -> Evidence:
         """Evidence for a place of the trace."""

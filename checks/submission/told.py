@@ -1,0 +1,54 @@
+"""Switches that only the README turns on: used where no complete log shows what the run really did.
+
+A script whose default is off, a run command that does not set it, and a README that describes the feature as part of the
+score: the rulebook (section 15) takes such a switch as on, with less confidence, and says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from checks.program.program import EnvConstant
+from checks.submission.model import Run, Setting
+
+_OFF = frozenset(("0", "false", "False", "", "no", "off"))
+_FILLER = frozenset("ENABLED ENABLE USE ON EVAL DO RUN MODE FLAG".split())
+_KNOWN = frozenset("ttt ngram slot ppm twopass".split())
+_NEGATED = re.compile(r"(?:\bno|\bnot|\bwithout|\bdisabled?|\boff|\bnever|\bno longer)\s+(?:\w+\s+){0,2}$")
+_README_CHARACTERS = 60_000
+
+
+def told(
+    environment: Iterable[EnvConstant], configuration: Mapping[str, Setting], runs: Iterable[Run], text: str, where: str
+) -> dict[str, Setting]:
+    """Return the configuration with the switches on that the text describes, when no complete run says otherwise."""
+    result = dict(configuration)
+    if any(run.complete for run in runs):
+        return result
+    words = " ".join(re.findall(r"[a-z0-9]+", text[:_README_CHARACTERS].lower().replace("n-gram", "ngram")))
+    for constant in environment:
+        current = result.get(constant.name)
+        value = current.value if current is not None else constant.default
+        if value not in _OFF or constant.default not in _OFF or (current is not None and "default" not in current.from_):
+            continue
+        phrase = _phrase(constant.name)
+        if phrase and _affirmed(phrase, words):
+            setting = current or Setting("0", f"default {where}")
+            result[constant.name] = replace(setting, value="1", from_=f"described in {where}, set by no command")
+    return result
+
+
+def _phrase(name: str) -> str:
+    tokens = [t.lower() for t in name.split("_") if t not in _FILLER]
+    if len(tokens) == 1:
+        return tokens[0] if tokens[0] in _KNOWN else ""
+    return " ".join(tokens[-2:]) if len(tokens) >= 2 and set(tokens) & {"pass", "ttt", "slot"} else ""
+
+
+def _affirmed(phrase: str, words: str) -> bool:
+    for match in re.finditer(rf"\b{re.escape(phrase)}\b", words):
+        if not _NEGATED.search(words[max(0, match.start() - 40) : match.start()]):
+            return True
+    return False
