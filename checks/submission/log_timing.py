@@ -25,12 +25,15 @@ class Timing:
 
     facts: Facts
     parts: list[dict[str, Any]] = field(default_factory=list)
-    hints_line: int = 0
+    timer_line: int = 0
+    hints_say_outside: bool = False
 
     def feed(self, number: int, line: str, lower: str) -> None:
         """Take a line that is no score."""
         if ("stop" in lower or "cap" in lower or "budget" in lower or "limit" in lower) and pat.STOP.search(line):
             self._stop(number, line)
+        if "eval timer" in lower and "before" not in lower:
+            self.timer_line = number
         if "eval_time" in lower and (total := pat.TOTAL_EVAL.search(line)):
             self.part(total[1].lower(), pat.seconds(total[2], total[3]), number)
         elif "warm" in lower and (warm := pat.WARMUP_DONE.search(line)):
@@ -38,8 +41,7 @@ class Timing:
         elif "elapsed" in lower and ("precompute" in lower or "hints" in lower):
             if hints := pat.HINTS_DONE.search(line):
                 self.facts.detail("ngram_hint_seconds", pat.number(hints[1]), number)
-                if "outside" in lower:
-                    self.facts.detail("ngram_hint_outside", True, number)
+                self.hints_say_outside = "outside" in lower
         elif ("ttt" in lower or "tto" in lower) and (adapted := pat.ADAPTATION.search(line)):
             self.part(adapted[1], pat.seconds(adapted[2], adapted[3]), number, adaptation=True)
         if "gate=" in lower or "agree2plus=" in lower:
@@ -90,18 +92,21 @@ class Timing:
     def conclude(self, head: Score | None, scores: Sequence[Score], settings: dict[str, str]) -> None:
         """Decide which parts the headline needs and sum them."""
         details = self.facts.details
-        switch = settings.get("NGRAM_HINT_PRECOMPUTE_OUTSIDE", "").lower() in ("1", "true")
-        if (
-            switch
-            and "ngram_hint_seconds" in details
-            and settings.get("NGRAM_TILT_ENABLED", "1").lower() in ("1", "true")
-        ):
-            details["ngram_hint_outside"] = True
+        if "ngram_hint_seconds" in details and self._hints_outside(settings):
+            self.facts.detail("ngram_hint_outside", True, self.facts.lines["ngram_hint_seconds"])
         if head is not None:
             self._charge(head, scores)
         if self.parts:
             details["eval_parts"] = self.parts
             details["eval_seconds_all"] = round(sum(p["seconds"] for p in self._separate()), 3)
+
+    def _hints_outside(self, settings: dict[str, str]) -> bool:
+        """Whether hints were computed outside the timer: the printed switch decides, else the order of the lines."""
+        switch = settings.get("NGRAM_HINT_PRECOMPUTE_OUTSIDE", "").lower()
+        if switch in ("1", "true"):
+            return settings.get("NGRAM_TILT_ENABLED", "1").lower() in ("1", "true")
+        inside = 0 < self.timer_line < self.facts.lines["ngram_hint_seconds"]
+        return self.hints_say_outside and switch == "" and not inside
 
     def _charge(self, head: Score, scores: Sequence[Score]) -> None:
         details = self.facts.details

@@ -16,6 +16,7 @@ from checks.submission.shell_words import assignments, logical_lines, simple_com
 MAX_TEXT = 400_000
 _MAX_LINES = 5_000
 _MAX_COMMANDS = 200
+_MAX_JOINED = 100
 _MAX_SHELL_FILES = 40
 
 _LAUNCHER = re.compile(r"(?:.*/)?(torchrun|python[\d.]*|accelerate|deepspeed|uv|srun|mpirun|modal)$")
@@ -106,6 +107,7 @@ def _from_lines(
     scope: dict[str, str] = {}
     at: dict[str, int] = {}
     comment = ""
+    physical = dict(lines)
     for number, line in logical_lines(lines):
         if line.startswith("#"):
             comment = line
@@ -114,20 +116,34 @@ def _from_lines(
             values, rest = assignments(words, scope)
             if not rest:
                 scope.update(values)
-                at.update(dict.fromkeys(values, number))
+                at.update(_places(values, number, physical))
                 continue
             command = _command(path, number, line, rest, files)
             if command is not None:
                 yield _ranked(
                     command,
                     {**scope, **values},
-                    {**at, **dict.fromkeys(values, number)},
+                    {**at, **_places(values, number, physical)},
                     rank,
                     f"{context} {comment}",
                     files,
                 )
         if line:
             comment = ""
+
+
+def _places(values: Iterable[str], first: int, physical: Mapping[int, str]) -> dict[str, int]:
+    """The line of each assignment within the lines that a backslash joins from ``first`` on."""
+    places = dict.fromkeys(values, first)
+    number = first
+    while number in physical and number - first < _MAX_JOINED:
+        for name in places:
+            if f"{name}=" in physical[number] and places[name] == first:
+                places[name] = number
+        if not physical[number].rstrip().endswith("\\"):
+            break
+        number += 1
+    return places
 
 
 def _command(

@@ -122,6 +122,11 @@ def test_hints_outside_the_timer_are_charged() -> None:
     assert run.eval_seconds == pytest.approx(508.8 + 168.13)
 
 
+def test_a_line_that_says_outside_does_not_overrule_the_printed_switch() -> None:
+    run = one(sample.PHASED.replace("precompute_done", "precompute_outside_timer_done"))
+    assert run.eval_seconds == 508.8 and "ngram_hint_outside" not in run.details
+
+
 def test_diagnostics_are_listed_and_not_charged() -> None:
     run = one(sample.PHASED)
     counted = [p["label"] for p in run.details["eval_parts"] if p["counts"]]

@@ -26,6 +26,7 @@ def test_assignments_over_several_lines() -> None:
     assert dict(command.environment) == {"SEED": "1", "NUM_LAYERS": "12", "TTT_ENABLED": "1"}
     assert (command.script, command.launcher, command.nproc) == ("train_gpt.py", "torchrun", 8)
     assert (command.file, command.line) == ("README.md", 6)
+    assert dict(command.lines) == {"SEED": 6, "NUM_LAYERS": 6, "TTT_ENABLED": 7}
 
 
 def test_exports_hold_for_later_commands_and_name_their_lines() -> None:
