@@ -16,6 +16,7 @@ from pathlib import Path
 from checks.submission.model import Change, SourceFile
 from harness.errors import UsageFault
 
+SUBMODULE = "160000"
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 SECONDS = 120
 _OPTIONS = {
@@ -149,7 +150,7 @@ class Repository:
     def file(self, entry: TreeEntry, sizes: dict[str, int]) -> SourceFile:
         """Return a file of a tree; its content is read on demand."""
         kind = "symlink" if entry.mode == "120000" else "file"
-        if entry.mode == "160000" or entry.sha not in sizes:
+        if entry.mode == SUBMODULE or entry.sha not in sizes:
             return SourceFile(entry.path, 0, "missing", lambda limit: b"", entry.sha)
         return SourceFile(entry.path, sizes[entry.sha], kind, lambda limit: self.blob(entry.sha, limit), entry.sha)
 

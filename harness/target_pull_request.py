@@ -10,9 +10,10 @@ from dataclasses import replace
 from checks.submission.files import MAX_FILES, record_folders, track_of
 from checks.submission.model import Change, PullRequest, Submission
 from harness.errors import UsageFault
-from harness.target_git import EMPTY_TREE, Repository
+from harness.target_git import EMPTY_TREE, SUBMODULE, Repository
 
 NO_DATE = "when the pull request was opened is not in git"
+NEEDED = (".py", ".log", ".md")
 _PULL = re.compile(r"(?:^|/)pull/(\d+)(?:/|$)")
 
 
@@ -67,17 +68,29 @@ def folders_at(repository: Repository, commit: str, folders: Sequence[str]) -> P
 
 
 def read_folders(repository: Repository, commit: str, folders: Sequence[str]) -> tuple[Submission, ...]:
-    """Return the record folders as they stand at a commit; contents are read on demand."""
+    """Return the record folders as they stand at a commit; contents are read on demand.
+
+    Raises:
+        UsageFault: the repository lacks the content of a script, log or README of theirs.
+    """
     found = []
     for folder in folders:
         entries = repository.tree(commit, folder)
-        notes: tuple[str, ...] = ()
+        notes = []
         if len(entries) > MAX_FILES:
-            notes = (f"the folder has {len(entries)} files; only the first {MAX_FILES} were read",)
+            notes.append(f"the folder has {len(entries)} files; only the first {MAX_FILES} were read")
             entries = entries[:MAX_FILES]
         sizes = repository.sizes([e.sha for e in entries])
+        absent = [e.path for e in entries if e.sha not in sizes and e.mode != SUBMODULE]
+        if needed := [path for path in absent if path.lower().endswith(NEEDED)]:
+            raise UsageFault(
+                f"{repository.path}: the content of {needed[0]} and {len(absent) - 1} more files is not there "
+                "(a partial clone?): fetch the pull request with all of its blobs"
+            )
+        if absent:
+            notes.append(f"not in this repository, so not looked at: the content of {', '.join(absent[:5])}")
         files = {e.path[len(folder) + 1 :]: repository.file(e, sizes) for e in entries}
-        found.append(Submission(folder, track_of(folder), files, notes=notes))
+        found.append(Submission(folder, track_of(folder), files, notes=tuple(notes)))
     return tuple(found)
 
 

@@ -140,21 +140,32 @@ def test_a_replaced_object_does_not_hide_the_real_one(repo: Repo) -> None:
     assert read_ref(repo, "mine").submissions[0].files["train_gpt.py"].read(6) == b"import"
 
 
-def test_a_missing_blob_is_a_missing_file(repo: Repo) -> None:
-    head = repo.branch("mine", record_files())
-    sha = repo.git("rev-parse", f"{head}:{FOLDER}/train_gpt.py")
+def lose(repo: Repo, name: str) -> None:
+    sha = repo.git("rev-parse", name)
     (repo.path / ".git/objects" / sha[:2] / sha[2:]).unlink()
-    files = read_ref(repo, "mine").submissions[0].files
-    assert files["train_gpt.py"].kind == "missing"
-    assert files["train_gpt.py"].read(10) == b""
-    assert files["README.md"].read(9) == b"# Example"
+
+
+def test_a_missing_blob_is_a_missing_file(repo: Repo) -> None:
+    head = repo.branch("mine", {**record_files(), f"{FOLDER}/model.ptz": b"weights"})
+    lose(repo, f"{head}:{FOLDER}/model.ptz")
+    (submission,) = read_ref(repo, "mine").submissions
+    assert submission.files["model.ptz"].kind == "missing"
+    assert submission.files["model.ptz"].read(10) == b""
+    assert submission.files["README.md"].read(9) == b"# Example"
+    assert any("model.ptz" in note for note in submission.notes)
+
+
+def test_a_missing_script_is_the_repository_own_fault(repo: Repo) -> None:
+    head = repo.branch("mine", record_files())
+    lose(repo, f"{head}:{FOLDER}/train_gpt.py")
+    with pytest.raises(UsageFault, match="partial clone"):
+        read_ref(repo, "mine")
 
 
 def test_a_promised_object_is_not_fetched_with_the_repository_own_command(repo: Repo, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    head = repo.branch("mine", record_files())
-    sha = repo.git("rev-parse", f"{head}:{FOLDER}/train_gpt.py")
-    (repo.path / ".git/objects" / sha[:2] / sha[2:]).unlink()
+    head = repo.branch("mine", {**record_files(), f"{FOLDER}/model.ptz": b"weights"})
+    lose(repo, f"{head}:{FOLDER}/model.ptz")
     for key, value in {
         "core.repositoryformatversion": "1",
         "extensions.partialClone": "origin",
@@ -165,7 +176,7 @@ def test_a_promised_object_is_not_fetched_with_the_repository_own_command(repo: 
     }.items():
         repo.git("config", key, value)
     files = read_ref(repo, "mine").submissions[0].files
-    assert files["train_gpt.py"].kind == "missing"
+    assert files["model.ptz"].kind == "missing"
     assert files["README.md"].read(9) == b"# Example"
     assert not mark.exists()
 
