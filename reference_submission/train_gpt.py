@@ -566,11 +566,11 @@ def is_control(name: str) -> bool:
 # ---- Optimiser and weight average ----
 
 
-def newton_schulz(g_MRC: Tensor, steps: int, eps: float = 1e-7) -> Tensor:
-    """Push the singular values of each matrix towards 1 by a quintic iteration in bfloat16 (Muon, Jordan 2024)."""
+def newton_schulz(g_MRC: Tensor, steps: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    """Push the singular values of each matrix towards 1 by a quintic iteration (Muon, Jordan 2024)."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g_MRC.bfloat16()
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + eps)
+    x = g_MRC.to(dtype)
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     tall = x.size(-2) > x.size(-1)
     x = x.mT if tall else x
     for _ in range(steps):
@@ -615,6 +615,7 @@ class Muon(torch.optim.Optimizer):
         """Newton-Schulz of every matrix, shared out over the ranks; the order of the list is kept."""
         world = dist.get_world_size() if dist.is_initialized() else 1
         rank = dist.get_rank() if dist.is_initialized() else 0
+        dtype = torch.bfloat16 if matrices[0].is_cuda else torch.float32
         by_shape: dict[tuple[int, int], list[int]] = {}
         for i, m in enumerate(matrices):
             by_shape.setdefault((min(m.shape), max(m.shape)), []).append(i)
@@ -624,7 +625,7 @@ class Muon(torch.optim.Optimizer):
             share = -(-len(wide) // world)
             mine = wide[rank * share : (rank + 1) * share]
             mine += [torch.zeros_like(wide[0])] * (share - len(mine))
-            updates = part = self.newton_schulz(torch.stack(mine), steps).contiguous()
+            updates = part = self.newton_schulz(torch.stack(mine), steps, dtype).contiguous()
             if world > 1:
                 updates = part.new_empty(share * world, *part.shape[1:])
                 dist.all_gather_into_tensor(updates, part)
@@ -748,7 +749,7 @@ class DistributedTokenLoader:
 
 
 def build_sentencepiece_luts(sp: spm.SentencePieceProcessor, vocab_size: int) -> tuple[np.ndarray, ...]:
-    """[V] each: bytes of a token without its leading space (1 for a byte token, 0 for control, unknown and unused ones);
+    """[V] each: bytes of a token without its leading space (1: a byte token, 0: control, unknown and unused ones);
     whether it has that space; whether it is one of the latter, after which a leading space counts nothing."""
     base_bytes = np.zeros(vocab_size, dtype=np.int16)
     has_leading_space = np.zeros(vocab_size, dtype=np.bool_)

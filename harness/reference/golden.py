@@ -127,8 +127,11 @@ def _distance(mine: Any, theirs: Any) -> float:
 
 
 def _worst(pairs: Iterator[tuple[str, float]]) -> tuple[float, str]:
-    name, deviation = max(pairs, key=lambda pair: pair[1] if pair[1] == pair[1] else float("inf"))
-    return deviation, f"worst: {name}"
+    found = list(pairs)
+    if not found:
+        return 0.0, "none recorded"
+    name, deviation = max(found, key=lambda pair: pair[1] if pair[1] == pair[1] else float("inf"))
+    return deviation, f"worst of {len(found)}: {name}"
 
 
 def _forward(golden: Golden, script: ModuleType, model: Any) -> Iterator[Comparison]:
@@ -153,8 +156,8 @@ def _gradients(golden: Golden, model: Any) -> Iterator[Comparison]:
     gradients = {name: p.grad for name, p in model.named_parameters()}
     yield Comparison("qat_loss", _distance(loss.item(), golden.arrays["qat_loss"]), RELATIVE)
     recorded = golden.group("qat_grad")
-    if recorded.keys() != gradients.keys():
-        raise KeyError(f"gradients of {sorted(recorded.keys() ^ gradients.keys())} are on one side only")
+    if unknown := recorded.keys() - gradients.keys():
+        raise KeyError(f"gradients of unknown parameters: {sorted(unknown)}")
     yield Comparison("qat_grad", *_swap(_worst((n, _distance(gradients[n], g)) for n, g in recorded.items()), GRADIENT))
     model.zero_grad()
 
