@@ -16,7 +16,6 @@ from typing import Any
 
 from checks.verdict import Verdict
 from harness.reproduce.digest import sha256
-from harness.reproduce.machine import Machine
 from harness.reproduce.plan import Plan
 from harness.reproduce.record import SeedRecord, write_json
 
@@ -33,7 +32,7 @@ PRIVATE = "state"
 def write_bundle(
     folder: Path,
     plan: Plan,
-    machine: Machine,
+    machine: Mapping[str, Any],
     records: tuple[SeedRecord, ...],
     verdict: Verdict,
     inputs: Mapping[str, str],
@@ -57,7 +56,7 @@ def write_bundle(
         "plan": plan.digest,
         "command": list(plan.command()),
         "environment": dict(plan.environment),
-        "machine": machine.to_json(),
+        "machine": dict(machine),
         "clocks": {str(r.seed): {"started": r.started, "wall_seconds": r.end.wall_seconds} for r in records},
         "inputs": dict(inputs),
         "files": {name: describe(folder / name) for name in bundle_files(folder)},

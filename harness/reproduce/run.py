@@ -7,6 +7,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from checks import rulebook
 from checks.rulebook import Rulebook
@@ -136,6 +137,7 @@ def reproduce(prepared: Prepared, launcher: Launcher, progress: Progress, say: C
 def conclude(prepared: Prepared, records: tuple[SeedRecord, ...]) -> Result:
     """Judge the records and write reports, manifest and Statement."""
     output, request = prepared.request.output, prepared.request
+    machine = _machine(prepared)
     case = Reproduction(
         prepared.plan,
         records,
@@ -144,15 +146,25 @@ def conclude(prepared: Prepared, records: tuple[SeedRecord, ...]) -> Result:
         prepared.weaker,
         request.record_bpb,
         request.created,
+        next((gpu["name"] for gpu in machine["gpus"]), None) if prepared.plan.gpus else None,
     )
     verdict = judge(case, version())
     write_json(output / "case.json", case.circumstances())
-    write_json(output / "machine.json", prepared.machine.to_json())
+    write_json(output / "machine.json", machine)
     write_json(output / "verdict.json", verdict.to_json())
     _write_reports(output, verdict)
     inputs = _input_digests(prepared)
-    digest = write_bundle(output, prepared.plan, prepared.machine, records, verdict, inputs, version())
+    digest = write_bundle(output, prepared.plan, machine, records, verdict, inputs, version())
     return Result(verdict, records, digest)
+
+
+def _machine(prepared: Prepared) -> Mapping[str, Any]:
+    """Return the machine that ran: the first seed's node where a cluster did, else this one."""
+    for seed in prepared.plan.seeds:
+        with contextlib.suppress(ValueError, KeyError):
+            path = prepared.request.output / PRIVATE / f"seed-{seed}" / "machine.json"
+            return dict(read_json(path)["machine"])
+    return prepared.machine.to_json()
 
 
 def _weaker_on_nodes(output: Path, plan: Plan) -> tuple[str, ...]:

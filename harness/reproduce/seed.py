@@ -28,6 +28,7 @@ from harness.reproduce.timeline import DATA
 from harness.sandbox import WORKSPACE, Bind, Blame, Confinement, Ending, Limits, Provider, RunnerError, Stop, supervise
 
 _LOG_LIMIT = 64 << 20
+_PROCESSES = 32_768  # threads count: eight ranks with their compile workers have thousands
 _LAST_LINES = 12
 
 
@@ -74,6 +75,7 @@ def confinement(plan: Plan, seed: int, binds: tuple[Bind, ...], view: DataView, 
         wall_seconds=plan.caps.whole_run,
         memory_bytes=plan.memory_bytes,
         disk_bytes=plan.disk_bytes,
+        processes=_PROCESSES,
         output_bytes=_LOG_LIMIT,
     )
     return Confinement(plan.command(), limits, binds, environment, {"data": "/data"}, gpu=plan.gpus > 0)

@@ -96,19 +96,21 @@ def _rejudge(folder: Path, verdict: str) -> list[str]:
         return []
     plan = plan_from_json(bundle.read_json(folder / "plan.json"))
     records = []
-    for path in sorted((folder / "seeds").glob("*/record.json")):
+    for seed in plan.seeds:
+        path = folder / "seeds" / str(seed) / "record.json"
         record = record_from_json(bundle.read_json(path))
         if wrong := _same_artifact(path.parent, record) or _same_score(path.parent, record):
             return [wrong]
         records.append(record)
     reproduction = Reproduction(
         plan,
-        tuple(sorted(records, key=lambda r: plan.seeds.index(r.seed))),
+        tuple(records),
         read_staged(folder / "submission", plan.target),
         rules,
         tuple(case["weaker"]),
         case["record_bpb"],
         dt.datetime.fromisoformat(case["created"]) if case["created"] else None,
+        case["gpu"],
     )
     now = [(f.rule, f.status.value, f.summary) for f in findings(reproduction)]
     then = [(f["rule"], f["status"], f["summary"]) for f in document["submissions"][0]["findings"]]

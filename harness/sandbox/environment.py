@@ -11,10 +11,11 @@ from pathlib import Path
 
 from harness.sandbox.confinement import CACHE, WORKSPACE
 
-_SYSTEM = ("/usr", "/opt")
+_SYSTEM = ("/usr", "/opt/cuda")
+_LIBRARIES = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/local/cuda/lib64")
 _MERGED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ld.so.cache", "/etc/alternatives")
-_GPU_PATTERNS = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset", "nvidia-caps")
+_GPU_PATTERNS = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset", "nvidia-caps*")
 
 ETC_FILES: Mapping[str, str] = {
     "/etc/passwd": f"pgolf:x:61001:61001:pgolf:{WORKSPACE}:/bin/sh\n",
@@ -44,7 +45,9 @@ def gpu_nodes() -> tuple[Path, ...]:
 
 def base_environment() -> dict[str, str]:
     """Return the environment of every confined program; nothing of the caller's environment is passed on."""
+    libraries = ":".join(folder for folder in _LIBRARIES if Path(folder).is_dir())
     return {
+        **({"LD_LIBRARY_PATH": libraries} if libraries else {}),
         "PATH": f"{sys.prefix}/bin:/usr/local/cuda/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": WORKSPACE,
         "TMPDIR": f"{WORKSPACE}/tmp",

@@ -19,7 +19,7 @@ class Reproduction:
     """All that judging needs.
 
     ``weaker`` lists what the machine cannot prove; ``submission`` carries claims and own
-    logs; ``created`` is when its pull request was opened.
+    logs; ``created`` is when its pull request was opened, ``gpu`` the name of the GPUs.
     """
 
     plan: Plan
@@ -29,11 +29,12 @@ class Reproduction:
     weaker: tuple[str, ...] = ()
     record_bpb: float | None = None
     created: dt.datetime | None = None
+    gpu: str | None = None
 
     def circumstances(self) -> dict[str, Any]:
         """Return what judging needs besides plan, records and submission, as JSON values."""
         created = self.created.isoformat() if self.created else None
-        return {"weaker": list(self.weaker), "record_bpb": self.record_bpb, "created": created}
+        return {"weaker": list(self.weaker), "record_bpb": self.record_bpb, "created": created, "gpu": self.gpu}
 
     @property
     def times_bind(self) -> bool:

@@ -42,7 +42,7 @@ def judge(case: Reproduction, tool_version: str) -> Verdict:
     )
     facts: dict[str, Any] = {
         "claimed_val_bpb": case.submission.claims.val_bpb,
-        "runs": [_facts(record) for record in case.records],
+        "runs": [_facts(record, case) for record in case.records],
         "code_bytes": max((r.script_bytes for r in case.records), default=None),
         "configuration": {
             name: {"value": value, "from": case.plan.configuration_from.get(name, "pgolf reproduce")}
@@ -72,7 +72,7 @@ def judge(case: Reproduction, tool_version: str) -> Verdict:
     )
 
 
-def _facts(record: SeedRecord) -> dict[str, Any]:
+def _facts(record: SeedRecord, case: Reproduction) -> dict[str, Any]:
     printed, artifact = record.printed, record.artifact
     return {
         "log": f"seeds/{record.seed}/output.log",
@@ -85,8 +85,8 @@ def _facts(record: SeedRecord) -> dict[str, Any]:
         "code_bytes": record.script_bytes,
         "model_bytes": artifact.size if artifact else None,
         "steps": record.clocks.steps,
-        "world_size": printed.world_size if printed else None,
-        "gpu": None,
+        "world_size": printed.world_size if printed and case.plan.gpus else None,
+        "gpu": case.gpu,
         "complete": record.end.status == 0,
         "val_tokens": printed.val_tokens if printed else None,
         "bytes_per_token": None,
