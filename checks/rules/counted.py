@@ -16,6 +16,9 @@ from checks.submission.log_scores import base_label, is_diagnostic
 from checks.submission.model import Run, Score
 
 _NUMBER = re.compile(r"(?<![\d.+\-−])(\d\.\d{4,10})(?![\d.])")
+_IDENTITY = re.compile(
+    r"(_PATH|_DIR|_FILE|_FILES|_ROOT|_LOG|_PORT|_ID|_NAME|_TAG|_DEVICE|_PREFIX|_OUT|_OUTPUT)$|^(SEED|WANDB|NCCL|TORCH|CUDA|LOG)_?"
+)
 SAME = 5e-9  # two logs that print the same eight digits are the same run
 MAX_CHOICES = 4096
 FAR = 0.02  # bpb between runs of one seed: no repetition of one another, but other configurations
@@ -68,6 +71,12 @@ def counted(case: Case) -> Counted:
 def seeds_of(runs: Iterable[Run]) -> tuple[int, ...]:
     """Return the distinct seeds that the runs printed, sorted."""
     return tuple(sorted({r.seed for r in runs if r.seed is not None}))
+
+
+def setting_names(case: Case) -> set[str]:
+    """Return the variables that the script reads, without those that only name a run or a place."""
+    identity = set(case.rulebook.rule("config-mix").numbers["identity"])
+    return {n for n in case.submission.configuration if n not in identity and not _IDENTITY.search(n)}
 
 
 def with_score(run: Run, score: Score) -> Run:
@@ -208,7 +217,7 @@ def _one_a_seed(case: Case, runs: Sequence[Run]) -> list[Run]:
             return matching
         if all(len(g) > 1 and _spread(g) > FAR for g in groups):
             return _closest(groups, claim)
-    names = set(case.submission.configuration)
+    names = setting_names(case)
     return [r for g in groups for r in g if _same_settings(r, g[-1], names)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from checks.rules.base import Case, Verdicts
-from checks.rules.counted import counted
+from checks.rules.counted import counted, setting_names
 from checks.rules.places import at, name_run, of_run
 from checks.submission.configuration import same_value
 from checks.submission.model import Run, Setting
@@ -16,9 +16,6 @@ from checks.verdict import Evidence, Finding, Group
 CODE = "config-mix"
 SHOWN = 6
 
-_IDENTITY = re.compile(
-    r"(_PATH|_DIR|_FILE|_FILES|_ROOT|_LOG|_PORT|_ID|_NAME|_TAG|_DEVICE|_PREFIX|_OUT|_OUTPUT)$|^(SEED|WANDB|NCCL|TORCH|CUDA|LOG)_?"
-)
 _PLACE = re.compile(r"(.+):(\d+)$")
 
 
@@ -26,7 +23,7 @@ def check(case: Case) -> Finding:
     """Compare the runs with each other, and the configuration's witnesses with each other."""
     say = Verdicts(CODE, Group.EVIDENCE, case.rulebook)
     runs = counted(case).runs
-    names = _names(case)
+    names = setting_names(case)
     differing = _differing(runs, names)
     if differing:
         text = "; ".join(_say(name, values) for name, values in list(differing.items())[:4])
@@ -89,12 +86,6 @@ def _among(setting: Setting, ignored: set[str]) -> Setting:
     kept = [(v, p) for v, p in witnesses if p.rpartition(":")[0] not in ignored] or witnesses[:1]
     (value, place), *others = kept
     return replace(setting, value=value, from_=place, conflicts=tuple(w for w in others if not same_value(w[0], value)))
-
-
-def _names(case: Case) -> set[str]:
-    """Variables that the script reads, without those that only name a run or a place."""
-    identity = set(case.rulebook.rule(CODE).numbers["identity"])
-    return {n for n in case.submission.configuration if n not in identity and not _IDENTITY.search(n)}
 
 
 def _differing(runs: Sequence[Run], names: set[str]) -> dict[str, list[tuple[Run, str]]]:
