@@ -66,7 +66,7 @@ def judge(
     ]
     pull_request = replace(pull_request, submissions=tuple(r.submission for r in readings))
     judge_one = _Judge(pull_request, rulebook, options, announce)
-    notes = pull_request.notes
+    notes = (*pull_request.notes, *(note for r in readings for note in _notes(r.submission)))
     findings = judge_one.whole() if pull_request.changes else ()
     submissions = tuple(judge_one.submission(r) for r in readings)
     if not readings and not claims_submission(findings):
@@ -95,6 +95,12 @@ def judge(
         notes=notes,
     )
     return weigh(verdict)
+
+
+def _notes(submission: Submission) -> list[str]:
+    """What of a folder was not read; a reader of the report has to know."""
+    place = "" if submission.path == FOLDER_ITSELF else f"{submission.path}: "
+    return [f"{place}{note}" for note in submission.notes]
 
 
 def claims_submission(findings: Iterable[Finding]) -> bool:

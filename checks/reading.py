@@ -61,10 +61,14 @@ class Steps:
 
 @dataclass(frozen=True)
 class Reading:
-    """A submission with its facts, and its analysed program. ``seconds`` tells how long each step took."""
+    """A submission with its facts, and its analysed program.
+
+    ``script_why`` says why the headline script is that one; ``seconds`` how long each step took.
+    """
 
     submission: Submission
     program: Program
+    script_why: str
     seconds: Mapping[str, float]
 
 
@@ -109,8 +113,6 @@ def read(
         lambda: headline_script(files, claims, runs, commands, python),
         lambda why: _first_script(python, why),
     )
-    if why:
-        notes.append(f"headline script: {why}")
     clock.mark("headline")
     front = steps.take("parse", lambda: _front(code, script), lambda why: None)
     environment = tuple(c for s in front.scripts.values() for c in s.environment) if front is not None else ()
@@ -143,7 +145,7 @@ def read(
         configuration=configuration,
         notes=tuple(notes),
     )
-    return Reading(read, program, clock.seconds)
+    return Reading(read, program, why, clock.seconds)
 
 
 def _described(files: Mapping[str, SourceFile], folder: str) -> tuple[str, str]:
@@ -264,6 +266,7 @@ def facts(reading: Reading) -> dict[str, Any]:
             "from": dict(claims.from_),
         },
         "command": submission.commands[0].text if submission.commands else None,
+        "script_why": reading.script_why,
         "scripts": list(submission.scripts),
         "notes": list(submission.notes),
         "not_understood": list(reading.program.not_understood),
