@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
 SCHEMA = "pgolf.verdict/1"
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class Status(str, enum.Enum):
@@ -102,7 +103,7 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as JSON values."""
-        return _plain(asdict(self))  # type: ignore[no-any-return]
+        return _plain(self)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as the JSON document of the contract."""
-        data = _plain(asdict(self))
+        data = _plain(self)
         version = data.pop("tool_version")
         return {"schema": SCHEMA, "tool": {"name": "pgolf", "version": version}, **data}
 
@@ -234,8 +235,12 @@ def _known(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, enum.Enum):
         return value.value
+    if is_dataclass(value):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

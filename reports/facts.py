@@ -6,13 +6,15 @@ promises is treated as absent. Strings are still unescaped here.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from checks.verdict import Finding, SubmissionVerdict
 
+Points = tuple[tuple[float, float], ...]
 _MAX_RUNS = 200
 _MAX_POINTS = 20_000
 
@@ -21,7 +23,8 @@ _MAX_POINTS = 20_000
 class RunFacts:
     """One run as a log tells it: times in seconds, sizes in bytes.
 
-    ``curve`` holds (step, training loss), ``val_curve`` (step, val_bpb), ``ttt_curve`` (chunk, running val_bpb).
+    ``curve`` holds (step, training loss), ``val_curve`` (step, val_bpb), ``ttt_curve`` (chunk, running val_bpb). They
+    are read when asked for, because most reports draw nothing.
     """
 
     log: str
@@ -40,9 +43,22 @@ class RunFacts:
     complete: bool
     reason: str
     val_bpb_line: int
-    curve: tuple[tuple[float, float], ...]
-    val_curve: tuple[tuple[float, float], ...]
-    ttt_curve: tuple[tuple[float, float], ...]
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @functools.cached_property
+    def curve(self) -> Points:
+        """Training loss over steps."""
+        return _points(self.raw.get("curve"))
+
+    @functools.cached_property
+    def val_curve(self) -> Points:
+        """Validation scores over steps."""
+        return _scores(self.raw.get("scores"))
+
+    @functools.cached_property
+    def ttt_curve(self) -> Points:
+        """Running score over chunks."""
+        return _points(self.raw.get("ttt_curve"))
 
     @property
     def label(self) -> str:
@@ -148,13 +164,11 @@ def _run(run: Mapping[str, Any]) -> RunFacts:
         complete=run.get("complete") is True,
         reason=_string(run.get("reason")),
         val_bpb_line=(whole(lines.get("val_bpb")) or 0) if isinstance(lines, Mapping) else 0,
-        curve=_points(run.get("curve")),
-        val_curve=_scores(run.get("scores")),
-        ttt_curve=_points(run.get("ttt_curve")),
+        raw=run,
     )
 
 
-def _points(rows: object) -> tuple[tuple[float, float], ...]:
+def _points(rows: object) -> Points:
     """First two columns of the rows that are numbers."""
     if not isinstance(rows, list):
         return ()
@@ -166,7 +180,7 @@ def _points(rows: object) -> tuple[tuple[float, float], ...]:
     return _sorted(pairs)
 
 
-def _scores(scores: object) -> tuple[tuple[float, float], ...]:
+def _scores(scores: object) -> Points:
     """Validation scores taken at a step during training: (step, val_bpb)."""
     if not isinstance(scores, list):
         return ()
@@ -175,7 +189,7 @@ def _scores(scores: object) -> tuple[tuple[float, float], ...]:
     )
 
 
-def _sorted(pairs: Iterable[tuple[float | None, float | None]]) -> tuple[tuple[float, float], ...]:
+def _sorted(pairs: Iterable[tuple[float | None, float | None]]) -> Points:
     return tuple(sorted((x, y) for x, y in pairs if x is not None and y is not None))
 
 

@@ -135,7 +135,7 @@ def _part(part: outline.Part, verdict: Verdict) -> _Part:
     return _Part(
         submission,
         sections,
-        facts=outline.fact_rows(submission, limits),
+        facts=outline.fact_rows(submission, facts, limits),
         charts=charts(facts, limits, {f.rule for f in part.findings if f.status in (Status.FAIL, Status.WARN)}),
         runs=[outline.run_row(run) for run in facts.runs],
         configuration=facts.configuration,

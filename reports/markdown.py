@@ -97,11 +97,11 @@ def _submission(submission: SubmissionVerdict, verdict: Verdict, several: bool, 
     if several:
         heading += f"\n\n{_headline(submission.verdict, submission.recommendation)}"
     yield _Block(heading, rank, "submission")
-    rows = outline.fact_rows(submission, verdict.rulebook.limits)
+    facts = read(submission)
+    rows = outline.fact_rows(submission, facts, verdict.rulebook.limits)
     table = ["| fact | value |", "|---|---|"]
     table += [f"| {name} | {md.text(shorten(value, 300))} |" for name, value in rows]
     yield _Block("\n".join(table), rank, "fact table")
-    facts = read(submission)
     if facts.runs:
         yield _Block(_fold(f"Runs in the logs ({len(facts.runs)})", _runs(facts)), 8, "table of runs")
 
@@ -233,4 +233,4 @@ def _summary_text(value: str) -> str:
 
 
 def _units(text: str) -> int:
-    return len(text) + sum(1 for c in text if ord(c) > 0xFFFF)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from checks.verdict import Evidence, Finding, Outcome, Recommendation, Status, SubmissionVerdict, Verdict
-from reports.facts import RunFacts, SubmissionFacts, number, read
+from reports.facts import RunFacts, SubmissionFacts, number
 
 OUTCOMES = {
     Outcome.COMPLIANT: "Compliant",
@@ -164,9 +164,10 @@ def limit(verdict: Verdict, name: str) -> float | None:
     return number(verdict.rulebook.limits.get(name))
 
 
-def fact_rows(submission: SubmissionVerdict, limits: Mapping[str, float]) -> list[tuple[str, str]]:
+def fact_rows(
+    submission: SubmissionVerdict, facts: SubmissionFacts, limits: Mapping[str, float]
+) -> list[tuple[str, str]]:
     """Return the facts that a reader wants first, as (name, value)."""
-    facts = read(submission)
     rows = [
         ("Track", submission.track or "not recognised"),
         (

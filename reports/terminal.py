@@ -80,9 +80,12 @@ class _Page:
         yield self._heading(one_line(submission.path) or ".")
         if several:
             yield self._headline(submission.verdict, submission.recommendation, outline.why(submission.verdict))
-        rows = [(name, one_line(value)) for name, value in outline.fact_rows(submission, verdict.rulebook.limits)]
+        facts = read(submission)
+        rows = [
+            (name, one_line(value)) for name, value in outline.fact_rows(submission, facts, verdict.rulebook.limits)
+        ]
         yield from self._table(rows, ())
-        runs = read(submission).runs
+        runs = facts.runs
         if len(runs) > 1:
             yield ""
             shown = [self._run(outline.run_row(run)) for run in runs[:20]]
