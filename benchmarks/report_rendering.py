@@ -1,7 +1,7 @@
 """Time and size of every report, rendered from stored verdicts.
 
-``python benchmarks/report_rendering.py verdict.json …`` prints one row a verdict and format: the least CPU time of three in a
-warm process (modules and templates loaded), and the bytes written.
+``python benchmarks/report_rendering.py verdict.json …`` prints a row for each verdict and format: the least CPU time of
+three renderings in a warm process (modules and templates loaded), and the bytes written.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(paths: list[str]) -> None:
         for form in reports.FORMATS:
             size = len(reports.render(form, verdict).encode())
             rows.append((name, len(verdict.submissions), form, f"{milliseconds(form, verdict):.0f}", f"{size:,}"))
-    print(tabulate(rows, headers=("verdict", "folders", "format", "CPU ms", "bytes"), disable_numparse=True))  # noqa: T201
+    print(tabulate(rows, headers=("verdict", "folders", "format", "CPU ms", "bytes"), disable_numparse=True))
 
 
 if __name__ == "__main__":
