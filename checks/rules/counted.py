@@ -183,7 +183,8 @@ def _cited(case: Case, runs: Sequence[Run]) -> list[Run]:
         return []
     if _is_mean(case, cited, claim):
         return cited
-    return _matching(case, _by_seed(cited), claim)
+    groups = _by_seed(cited)
+    return _matching(case, groups, claim) if len(groups) > 1 else []
 
 
 def _supports(case: Case, runs: Sequence[Run]) -> bool:
@@ -213,9 +214,9 @@ def _one_a_seed(case: Case, runs: Sequence[Run]) -> list[Run]:
     if claim is not None and any(len(g) > 1 for g in groups):
         if _is_mean(case, runs, claim):
             return list(runs)
-        if matching := _matching(case, groups, claim):
+        if len(groups) > 1 and (matching := _matching(case, groups, claim)):
             return matching
-        if all(len(g) > 1 and _spread(g) > FAR for g in groups):
+        if len(groups) > 1 and all(len(g) > 1 and _spread(g) > FAR for g in groups):
             return _closest(groups, claim)
     names = setting_names(case)
     return [r for g in groups for r in g if _same_settings(r, g[-1], names)]
