@@ -88,9 +88,8 @@ def read_folders(repository: Repository, commit: str, folders: Sequence[str]) ->
                 "(a partial clone?): fetch the pull request with all of its blobs"
             )
         if absent:
-            notes.append(
-                f"not in this repository, so not looked at: the content of {', '.join(p[len(folder) + 1 :] for p in absent[:5])}"
-            )
+            names = ", ".join(path[len(folder) + 1 :] for path in absent[:5])
+            notes.append(f"not in this repository, so not looked at: the content of {names}")
         files = {e.path[len(folder) + 1 :]: repository.file(e, sizes) for e in entries}
         found.append(Submission(folder, track_of(folder), files, notes=tuple(notes)))
     return tuple(found)
