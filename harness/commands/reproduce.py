@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.errors import UsageFault
+from harness.options import target_options
 
 if TYPE_CHECKING:
-    from checks.verdict import Verdict
     from harness.reproduce.launchers import Launcher
     from harness.reproduce.run import Request
 
@@ -33,10 +34,7 @@ def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 
 
 @click.command("reproduce")
-@click.argument("path", metavar="[TARGET]", required=False, type=click.Path(path_type=Path))
-@click.option("--git-dir", type=click.Path(path_type=Path), help="Read the submission from this repository's objects.")
-@click.option("--ref", help="With --git-dir: the head, e.g. refs/pull/1002/head.")
-@click.option("--base", help="What the branch is compared with.")
+@target_options
 @click.option("--folder", help="Which record folder, where the target adds several.")
 @click.option("--seeds", default="1337,42,2024", show_default=True, callback=_seeds, help="Seeds to run.")
 @click.option("--gpus", default=8, show_default=True, help="GPUs; fewer keep the mathematics, not the clocks.")
@@ -55,13 +53,13 @@ def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option(
     "--verify", "bundle", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Check a bundle."
 )
-@click.pass_context
 def command(
-    ctx: click.Context,
-    path: Path | None,
+    target: Path | None,
     git_dir: Path | None,
     ref: str | None,
     base: str | None,
+    created: dt.datetime | None,
+    title: str | None,
     folder: str | None,
     seeds: tuple[int, ...],
     gpus: int,
@@ -95,7 +93,8 @@ def command(
     from harness.reproduce.run import Request
     from harness.target import Target, read_target
 
-    pull_request = read_target(Target(path=path, base=base, git_dir=git_dir, ref=ref))
+    opened = created.replace(tzinfo=created.tzinfo or dt.timezone.utc) if created else None
+    pull_request = read_target(Target(target, base, git_dir, ref, opened, title))
     found = pull_request.submissions
     if folder is not None:
         found = tuple(s for s in found if s.path == folder or s.path.endswith(f"/{folder.strip('/')}"))
@@ -125,6 +124,7 @@ def _reproduce(request: Request, progress: str, dry_run: bool) -> int:
     from harness.reproduce.plan import render_plan
     from harness.reproduce.run import prepare, reproduce
     from harness.reproduce.summary import render_summary
+    from harness.review import exit_status
     from reports import terminal
 
     prepared = prepare(request)
@@ -143,7 +143,7 @@ def _reproduce(request: Request, progress: str, dry_run: bool) -> int:
         click.echo(terminal.render(result.verdict))
         click.echo(render_summary(result.records))
     click.echo(f"bundle {request.output}: statement sha256:{result.digest}")
-    return _status(result.verdict)
+    return exit_status(result.verdict)
 
 
 def _launcher(name: str) -> Launcher:
@@ -158,16 +158,6 @@ def _launcher(name: str) -> Launcher:
     from harness.reproduce.launchers.local import Local
 
     return Local()
-
-
-def _status(verdict: Verdict) -> int:
-    """Return the contract's exit status: 1 blocking, 3 undetermined, else 0."""
-    from checks.verdict import Outcome
-
-    findings = verdict.submissions[0].findings
-    if any(finding.blocking for finding in findings):
-        return 1
-    return 3 if verdict.verdict is Outcome.UNDETERMINED else 0
 
 
 def _verify(bundle: Path) -> int:

@@ -64,7 +64,7 @@ class Machine:
 
 
 def read_machine(output: Path) -> Machine:
-    """Ask the machine; ``output`` is where the bundle will be written."""
+    """Ask the machine; ``output`` is a folder of the disk on which the bundle will be written."""
     gpus, driver, cuda, problem = _gpus()
     packages = {}
     for name in _PACKAGES:

@@ -24,7 +24,7 @@ from harness.reproduce.machine import Machine, read_machine, shortcomings
 from harness.reproduce.observer import Progress
 from harness.reproduce.plan import Plan, make_plan
 from harness.reproduce.record import SeedRecord, read_record, write_json
-from harness.reproduce.subject import read_subject, script_bytes, stage
+from harness.reproduce.subject import digests, read_subject, script_bytes, stage
 from harness.sandbox import Blame, RunnerError
 from harness.sandbox.processes import available_bytes
 from harness.version import version
@@ -75,14 +75,14 @@ class Prepared:
 
 
 def prepare(request: Request) -> Prepared:
-    """Plan and check the machine; stages the submission's files below the output folder.
+    """Plan and check the machine; nothing is written.
 
     Raises:
         RunnerError: the submission has no script, the options do not fit, or the output holds another plan's seeds.
     """
     rules = rulebook.load()
     output = request.output
-    output.mkdir(parents=True, exist_ok=True)
+    _check_output(output)
     subject = read_subject(request.submission, overrides=request.overrides)
     sources = script_bytes(subject)
     overrides = dict(request.overrides)
@@ -92,7 +92,7 @@ def prepare(request: Request) -> Prepared:
     plan = make_plan(
         subject,
         sources,
-        stage(subject, output / "submission"),
+        digests(subject),
         rules,
         seeds=request.seeds,
         gpus=request.gpus,
@@ -102,7 +102,8 @@ def prepare(request: Request) -> Prepared:
         memory_bytes=rehearsal.MEMORY_BYTES if request.rehearsal else available_bytes() * 9 // 10,
         overrides=overrides,
     )
-    machine = read_machine(output)
+    _check_seeds(output, plan)
+    machine = read_machine(next(folder for folder in (output, *output.parents) if folder.is_dir()))
     impossible, weaker = shortcomings(machine, plan, rules) if request.launcher == "local" else ([], [])
     data = request.data or BUNDLED_SAMPLE.root
     site = Site(output, data.resolve(), request.provider, request.container_image)
@@ -122,6 +123,8 @@ def reproduce(prepared: Prepared, launcher: Launcher, progress: Progress, say: C
         say(f"already finished: seed {', '.join(done)}")
     if missing and prepared.impossible:
         raise RunnerError(Blame.MACHINE, "; ".join(prepared.impossible))
+    output.mkdir(parents=True, exist_ok=True)
+    stage(prepared.subject, output / "submission")
     write_json(output / "plan.json", plan.to_json())
     launcher.run(plan, missing, prepared.site, progress)
     prepared = replace(prepared, weaker=(*prepared.weaker, *_weaker_on_nodes(output, plan)))
@@ -156,6 +159,34 @@ def conclude(prepared: Prepared, records: tuple[SeedRecord, ...]) -> Result:
     inputs = _input_digests(prepared)
     digest = write_bundle(output, prepared.plan, machine, records, verdict, inputs, version())
     return Result(verdict, records, digest)
+
+
+def _check_output(output: Path) -> None:
+    """Refuse a folder that holds something else than a reproduction.
+
+    Raises:
+        RunnerError: it does (blame: user).
+    """
+    if output.exists() and not output.is_dir():
+        raise RunnerError(Blame.USER, f"{output} is no folder: choose another --output")
+    names = {path.name for path in output.iterdir()} if output.exists() else set()
+    if names and not names & {"plan.json", PRIVATE}:
+        raise RunnerError(
+            Blame.USER, f"{output} holds other files, and nothing of yours is overwritten: choose another --output"
+        )
+
+
+def _check_seeds(output: Path, plan: Plan) -> None:
+    """Refuse to replace finished seeds of another plan.
+
+    Raises:
+        RunnerError: there are some (blame: user).
+    """
+    for path in sorted((output / "seeds").glob("*/record.json")):
+        with contextlib.suppress(ValueError):
+            if read_json(path).get("plan") != plan.digest:
+                what = f"seed {path.parent.name} of another submission or configuration"
+                raise RunnerError(Blame.USER, f"{output} holds {what}: choose another --output")
 
 
 def _machine(prepared: Prepared) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,35 +89,47 @@ def script_bytes(submission: Submission) -> dict[str, bytes]:
     return {submission.script: submission.files[submission.script].read(_SCRIPT_LIMIT)}
 
 
-def stage(submission: Submission, folder: Path) -> dict[str, str]:
-    """Copy the submission's regular files to ``folder``; return path -> sha256.
+def digests(submission: Submission) -> dict[str, str]:
+    """Return path -> sha256 of the submission's regular files; links and files that cannot be had are left out.
 
-    Links and files that cannot be had are left out; nothing outside the record folder is copied.
+    Raises:
+        RunnerError: the files are too large (blame: submission).
+    """
+    return {path: hashlib.sha256(data).hexdigest() for path, data in _contents(submission)}
+
+
+def stage(submission: Submission, folder: Path) -> dict[str, str]:
+    """Copy those files to ``folder``; return path -> sha256. Nothing outside the record folder is copied.
 
     Raises:
         RunnerError: the files are too large, or a path leaves the folder (blame: submission).
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    digests, total = {}, 0
-    for path, file in sorted(submission.files.items()):
-        if file.kind != "file":
-            continue
+    found = {}
+    for path, data in _contents(submission):
         target = folder / path
         if not target.resolve().is_relative_to(folder.resolve()):
             raise RunnerError(Blame.SUBMISSION, f"the path {path!r} leaves the record folder")
-        data = file.read(_FILE_LIMIT + 1)
-        total += len(data)
-        if len(data) > _FILE_LIMIT or total > _TOTAL_LIMIT:
-            raise RunnerError(Blame.SUBMISSION, f"{path!r}: the folder is too large to be a submission")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
         target.chmod(0o644)
-        digests[path] = hashlib.sha256(data).hexdigest()
+        found[path] = hashlib.sha256(data).hexdigest()
     for sub in (folder, *folder.rglob("*")):
         if sub.is_dir():
             sub.chmod(0o755)
-    return digests
+    return found
+
+
+def _contents(submission: Submission) -> Iterator[tuple[str, bytes]]:
+    total = 0
+    for path, file in sorted(submission.files.items()):
+        if file.kind == "file":
+            data = file.read(_FILE_LIMIT + 1)
+            total += len(data)
+            if len(data) > _FILE_LIMIT or total > _TOTAL_LIMIT:
+                raise RunnerError(Blame.SUBMISSION, f"{path!r}: the folder is too large to be a submission")
+            yield path, data
 
 
 def _constants(script: bytes) -> tuple[EnvConstant, ...]:

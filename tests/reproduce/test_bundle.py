@@ -215,3 +215,22 @@ def test_another_configuration_does_not_reuse_seeds(tmp_path: Path) -> None:
     other = replace(prepared.plan, environment={"TTT_ENABLED": "0"})
     assert read_record(tmp_path / "out" / "seeds" / "1", prepared.plan.digest) is not None
     assert read_record(tmp_path / "out" / "seeds" / "1", other.digest) is None
+
+
+def test_finished_seeds_of_another_configuration_are_not_replaced(tmp_path: Path) -> None:
+    from harness.reproduce.progress import Quiet
+    from harness.sandbox import RunnerError
+
+    prepared = ready(tmp_path, (1,))
+    reproduce(prepared, Bench(), Quiet(), lambda text: None)
+    with pytest.raises(RunnerError, match="seed 1 of another"):
+        prepare(replace(prepared.request, overrides={"TTT_ENABLED": "0"}))
+
+
+def test_a_folder_of_the_users_is_not_written_to(tmp_path: Path) -> None:
+    from harness.sandbox import RunnerError
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("x")
+    with pytest.raises(RunnerError, match="holds other files"):
+        ready(tmp_path)

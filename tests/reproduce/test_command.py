@@ -56,7 +56,7 @@ def test_a_dry_run_prints_the_plan_and_runs_nothing(tmp_path: Path) -> None:
     done = CliRunner().invoke(command, words, standalone_mode=False)
     assert done.return_value == 0 and done.exception is None
     assert "GPU hours" in done.output and "torchrun --standalone --nproc_per_node=8" in done.output
-    assert not (tmp_path / "out" / "seeds").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_isolation_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

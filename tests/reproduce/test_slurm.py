@@ -99,8 +99,10 @@ def prepared_again(ready: Prepared, seeds: tuple[int, ...]) -> Prepared:
 def test_a_terminated_node_leaves_no_process_and_no_record(tmp_path: Path) -> None:
     """What scancel, a time limit or preemption does to a task: SIGTERM."""
     from harness.reproduce.record import write_json
+    from harness.reproduce.subject import stage
 
     ready = prepared(tmp_path, name="never_stops")
+    stage(ready.subject, ready.site.output / "submission")
     write_json(ready.site.output / "plan.json", ready.plan.to_json())
     write_json(ready.site.output / "state" / "site.json", ready.site.to_json())
     words = [sys.executable, "-m", "harness.reproduce.node", str(ready.site.output), "1"]
