@@ -13,6 +13,7 @@ from checks.program.values import (
     NONE,
     NOTHING,
     UNKNOWN,
+    Adapted,
     Bound,
     Cell,
     ClassObject,
@@ -349,6 +350,7 @@ class Access(Machine):
         labels = self.full_labels(owner) if owner.refs else owner.labels
         data = data_of(labels)
         key = data_of(index.labels)
+        through = self.key_of(index.labels)
         role = index.text[6:] if index.text.startswith("slice:") else ""
         predicted = any(isinstance(x, Uses) for x in labels)
         if key and predicted and any(d.role != "x" for d in key):
@@ -356,10 +358,11 @@ class Access(Machine):
             if scored is not None:
                 return scored
         if data:
+            self.note_read(labels)
             shift = {"+1": "y", "-k": "x"}.get(index.text, "")
             refined = refine(labels, index.symbols, role or shift)
             return Value(labels=refined, symbols=owner.symbols | index.symbols)
-        if key:
+        if key or (through and any(isinstance(x, Adapted) for x in labels)):
             return self.read_table(owner, labels, index)
         cells = tuple(r for r in owner.refs if isinstance(r, (Cell, Parameters)))
         text = owner.text if owner.text in ("+1", "-k") else ""
@@ -370,7 +373,7 @@ class Access(Machine):
 
     def read_table(self, owner: Value, labels: Labels, index: Value) -> Value:
         """Read a table at a key made of tokens."""
-        key = data_of(index.labels)
+        key = self.key_of(index.labels)
         mixed = any(isinstance(x, Flag) and x.name == "mixed-key" for x in index.labels)
         earlier = [x for x in labels if isinstance(x, Looked)]
         for label in earlier:
@@ -392,6 +395,8 @@ class Access(Machine):
             items = [self.select_items(i, chosen) for i in ref.items]
             return Value(refs=(Sequence(items, False, ref.mutable, ref.line),), labels=owner.labels, symbols=index.symbols)
         if not ref.items:
+            if data_of(index.labels):
+                return self.read_table(Value(), frozenset(ref.labels), index)
             return Value(labels=frozenset(ref.labels), symbols=index.symbols)
         value = ref.items[0]
         for item in ref.items[1:]:
@@ -417,14 +422,22 @@ class Access(Machine):
         value = ref.rest or NOTHING
         for item in ref.items.values():
             value = join(value, item)
-        if data_of(index.labels):
+        if self.key_of(index.labels):
             read = self.read_table(Value(refs=(ref, *value.refs)), value.labels | self.state(ref), index)
             return Value(refs=value.refs, labels=read.labels | value.labels, symbols=read.symbols)
         return Value(value.const if index.known else UNKNOWN, value.refs, value.labels, value.symbols | index.symbols)
 
+    def key_of(self, labels: Labels) -> frozenset[Data]:
+        """The tokens that a key is made of, directly or through a look-up (the bytes of a token)."""
+        data = data_of(labels)
+        for label in labels:
+            if isinstance(label, Looked) and not self.trace.lookups[label.event].state:
+                data = data | self.trace.lookups[label.event].key
+        return data
+
     def store(self, owner: Value, index: Value, value: Value) -> None:
         """``owner[index] = value``: an item, a table update keyed by tokens, or data written into a buffer."""
-        key = data_of(index.labels)
+        key = self.key_of(index.labels)
         for ref in owner.refs:
             if isinstance(ref, Mapping):
                 if index.known and _hashable(index.const):

@@ -6,6 +6,7 @@ Anything not named here returns a value that carries the labels of its arguments
 from __future__ import annotations
 
 import ast
+import re
 
 from checks.program.access import Access, data_of, opened
 from checks.program.values import (
@@ -59,6 +60,8 @@ _TAILS_WITHOUT_DATA = frozenset(
     "isinstance hasattr id hash type callable perf_counter time monotonic device exists getsize is_available "
     "device_count synchronize barrier manual_seed set_device isfile isdir numel".split()
 )
+_SHELL = ("subprocess.", "os.system", "os.popen")
+_FETCH = re.compile(r"\b(?:curl|wget|aria2c|aws s3|gsutil|huggingface-cli|rsync|scp)\b|https?://")
 _HASHING = (ast.BitXor, ast.BitOr, ast.LShift, ast.Mod, ast.Mult)
 _HEADER = 1024  # entries of a shard's header; reading it reads no tokens
 _RESET = ("zero_", "fill_", "normal_", "uniform_", "zeros_", "ones_", "constant_", "orthogonal_", "kaiming_uniform_", "trunc_normal_", "eye_")
@@ -125,6 +128,13 @@ class Library(Access):
             return labels | {Flag("mixed-key", self.line, self.file)}
         return labels | {Flag("multiplied", 0)} if op in (ast.Mult, ast.LShift) else labels
 
+    def fetched(self, name: str, values: list[Value]) -> None:
+        """Record a call that uses the network, with the constants that say what it fetches; shells only if they do."""
+        given = [v for value in values for v in (value, *self.items(value)[0])]
+        text = " ".join(v.const for v in given if isinstance(v.const, str))[:400]
+        if name.endswith(NETWORK) or _FETCH.search(text):
+            self.call_event("network", values, f"{name} {text}".strip())
+
     # -- functions ---------------------------------------------------------------------------------------------------
 
     def external(self, name: str, args: list[Value], keywords: dict[str, Value], scope: Scope | None) -> Value:
@@ -140,8 +150,8 @@ class Library(Access):
             return self._fn_save(name, [NOTHING, *args], keywords)
         if name.startswith("file."):
             return NOTHING
-        if name.endswith(NETWORK):
-            self.call_event(name, values, "network")
+        if name.endswith(NETWORK) or name.startswith(_SHELL):
+            self.fetched(name, values)
         if name.endswith(_IDENTITY):
             return self._identity(name, args, values)
         if tail in _FRESH and name.split(".")[0] in ("torch", "numpy", "np"):
@@ -396,7 +406,9 @@ class Library(Access):
             return self._chosen_by(keywords["key"], list(operands))
         sets = [frozenset(x.event for x in v.labels if isinstance(x, Scored)) for v in operands]
         if len([s for s in sets if s]) > 1 and len(set(sets)) > 1:
-            self.note_blend("minimum", frozenset().union(*sets), detail=name)
+            chosen = self.choose(operands, "minimum", name)
+            if chosen is not None:
+                return chosen
         blended = self.blend(list(operands), "minimum") if len(operands) > 1 else None
         if blended is not None:
             return blended
@@ -432,7 +444,9 @@ class Library(Access):
         test, a, b = args
         scores = [x.event for v in (a, b) for x in v.labels if isinstance(x, Scored)]
         if scores and any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
-            self.note_blend("select", scores)
+            chosen = self.choose([a, b], "select")
+            if chosen is not None:
+                return chosen
         if scores:
             self.gate(test, scores)
             self.stored_match(args)
@@ -500,6 +514,8 @@ class Library(Access):
 
     def _fn_load(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         labels: Labels = opened(frozenset().union(*(self.full_labels(a) for a in args)))
+        if args and isinstance(args[0].const, str):
+            self.call_event("load-file", args[:1], args[0].const)
         kept = frozenset(x for x in labels if isinstance(x, (Data, Flag, Adapted)))
         if not data_of(kept):
             kept = kept | self.artifact
@@ -521,6 +537,9 @@ class Library(Access):
     def _fn_save(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Write state to a file or buffer: what is read back depends on it."""
         state: set[Adapted] = set()
+        for path in args:
+            if isinstance(path.const, str):
+                self.call_event("save-file", [Value(labels=self.full_labels(v)) for v in args], path.const)
         for value in [*args, *keywords.values()]:
             labels = self.full_labels(value)
             state |= {x for x in labels if isinstance(x, Adapted)}
@@ -544,6 +563,7 @@ class Library(Access):
         count = args[2] if len(args) > 2 else keywords.get("count", NOTHING)
         if isinstance(count.const, int) and 0 < count.const <= _HEADER:
             return NOTHING
+        self.note_read(opened(merge_labels(args)))
         return Value(labels=opened(merge_labels(args)), symbols=merge_symbols(args))
 
     _fn_memmap = _fn_frombuffer = _fn_from_file = _fn_read_table = _fn_fromfile
@@ -593,6 +613,7 @@ class Library(Access):
         if not args:
             return None
         items, _exact = self.items(args[0])
+        self.note_read(merge_labels(items))
         self.pseudo_expert(merge_labels(items), list(items))
         blended = self.blend(list(items))
         return blended or Value(labels=merge_labels([args[0], *items]), symbols=merge_symbols([args[0], *items]))

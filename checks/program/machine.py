@@ -67,6 +67,7 @@ class Machine:
         self._adapt_keys: dict[object, int] = {}
         self._lookup_keys: dict[object, int] = {}
         self._state_cache: dict[int, tuple[int, Labels]] = {}
+        self._read_keys: set[object] = set()
 
     # -- position and budget ---------------------------------------------------------------------------------------
 
@@ -206,6 +207,18 @@ class Machine:
         self.trace.blends.append(BlendEvent(self.steps, self.place(), kind, base, frozenset(foreign), detail, ident))
         return Value(labels=result.labels | flags, symbols=merge_symbols(values))
 
+    def choose(self, values: Iterable[Value], kind: str, detail: str = "") -> Value | None:
+        """Record a choice between scores: a new score that is one of them. None when fewer than two scores are involved."""
+        kept = list(values)
+        base = frozenset(x.event for v in kept for x in self.full_labels(v) if isinstance(x, Scored))
+        if len(base) < 2:
+            return None
+        targets = frozenset(d for ident in base for d in self.trace.scores[ident].targets)
+        result = self._score(targets, frozenset(), base)
+        ident = next(x.event for x in result.labels if isinstance(x, Scored))
+        self.trace.blends.append(BlendEvent(self.steps, self.place(), kind, base, NO_LABELS, detail, ident))
+        return Value(labels=result.labels, symbols=merge_symbols(kept))
+
     def _matters(self, label: object) -> bool:
         if isinstance(label, Looked):
             event = self.trace.lookups[label.event]
@@ -285,6 +298,18 @@ class Machine:
         """Record a watched call with the data that it was given."""
         data = frozenset(d for d in merge_labels(values) if isinstance(d, Data) and d.role != "path")
         self.trace.calls.append(CallEvent(self.steps, self.place(), name, data, self.loop_symbols, detail))
+
+    def note_read(self, labels: Labels, detail: str = "") -> None:
+        """Record that training tokens, or what was computed from them, are read here; each line and path of calls once."""
+        data = frozenset(x for x in labels if isinstance(x, Data) and x.source == "train" and x.role != "path")
+        if not data:
+            return
+        derived = any(isinstance(x, Uses) or (isinstance(x, Flag) and x.name == "counts") for x in labels)
+        name = "train-derived" if derived else "train-read"
+        key = (name, self.file, self.line, tuple(self.calls))
+        if key not in self._read_keys:
+            self._read_keys.add(key)
+            self.trace.calls.append(CallEvent(self.steps, self.place(), name, data, self.loop_symbols, detail))
 
 
 Label_ = Data | Scored | Adapted | Looked | Uses | Flag
