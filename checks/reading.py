@@ -131,7 +131,7 @@ def read(
     clock.mark("configuration")
     program = steps.take(
         "program",
-        lambda: _program(front, configuration, runs, notes),
+        lambda: _program(front, configuration, runs, claims, notes),
         lambda why: Program(front.scripts if front is not None else {}, script, why),
     )
     clock.mark("program")
@@ -164,14 +164,19 @@ def _front(code: Mapping[str, bytes], script: str | None) -> Front | None:
 
 
 def _program(
-    front: Front | None, configuration: Mapping[str, Setting], runs: tuple[Run, ...], notes: Sequence[str]
+    front: Front | None,
+    configuration: Mapping[str, Setting],
+    runs: tuple[Run, ...],
+    claims: Claims,
+    notes: Sequence[str],
 ) -> Program:
     from checks.program import analyse
 
     if front is None:
         why = next((n for n in reversed(notes) if n.startswith("parse ")), "the scripts could not be read")
         return Program(failure=why)
-    return analyse.analyse(front, configuration, runs)
+    claimed = [c for c in (claims.val_bpb, claims.title_val_bpb, *claims.readme_val_bpb[:3]) if c]
+    return analyse.analyse(front, configuration, runs, claimed)
 
 
 def _first_script(python: Mapping[str, bytes], why: str) -> tuple[str | None, str]:

@@ -21,6 +21,7 @@ LAUNCH = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE":
 _NATIVE = (".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".rs")
 _MAX_SCRIPT = 4_000_000
 _MAX_MODULES = 24
+_NEAR = 0.002  # seeds of one configuration differ by less than this share of their score
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ def environment(files: Mapping[str, bytes], headline: str | None) -> tuple[EnvCo
     return tuple(c for s in front(files, headline).scripts.values() for c in s.environment)
 
 
-def analyse(front: Front, configuration: Mapping[str, Setting], runs: Sequence[Run] = ()) -> Program:
+def analyse(
+    front: Front, configuration: Mapping[str, Setting], runs: Sequence[Run] = (), claimed: Sequence[float] = ()
+) -> Program:
     """Interpret the headline script under the effective configuration."""
     if front.headline is None:
         return Program(front.scripts, None, "no script was found in the folder", not_understood=front.not_understood)
@@ -121,14 +124,15 @@ def analyse(front: Front, configuration: Mapping[str, Setting], runs: Sequence[R
         error = front.scripts[front.headline].error if front.headline in front.scripts else "the script is not in the folder"
         return Program(front.scripts, front.headline, error, native=front.native, not_understood=front.not_understood)
     settings = {name: setting.value for name, setting in configuration.items()}
-    label = _final_label(runs)
-    machine = Interpreter({**settings, **LAUNCH}, front.trees)
+    label = _final_label(runs, claimed)
+    launch = {**LAUNCH, **_world(runs)}
+    machine = Interpreter({**settings, **launch}, front.trees)
     machine.run(front.headline)
     inferred: dict[str, str] = {}
     if label and not order.prints(machine.trace, label):
         inferred = branches.settings_that_reach(tree, label, front.scripts[front.headline].environment, settings)
         if inferred:
-            again = Interpreter({**settings, **inferred, **LAUNCH}, front.trees)
+            again = Interpreter({**settings, **inferred, **launch}, front.trees)
             again.run(front.headline)
             if order.prints(again.trace, label):
                 machine = again
@@ -141,10 +145,24 @@ def analyse(front: Front, configuration: Mapping[str, Setting], runs: Sequence[R
     )  # fmt: skip
 
 
-def _final_label(runs: Sequence[Run]) -> str:
+def _world(runs: Sequence[Run]) -> dict[str, str]:
+    """The number of processes that the complete runs had, where all say the same."""
+    sizes = {run.world_size for run in runs if run.complete and run.world_size}
+    return {"WORLD_SIZE": str(next(iter(sizes)))} if len(sizes) == 1 else {}
+
+
+def _final_label(runs: Sequence[Run], claimed: Sequence[float]) -> str:
+    """The label under which the logs print the number that counts: the claimed one where a log prints it, else the last."""
+    named: dict[str, int] = {}
+    for run in runs:
+        for score in run.scores:
+            if any(abs(score.val_bpb - claim) <= _NEAR * claim for claim in claimed):
+                named[score.label] = named.get(score.label, 0) + 1 + score.exact
+    best = max(named, key=lambda label: named[label], default="")
     for run in sorted(runs, key=lambda r: not r.complete):
-        if run.complete and run.scores and run.val_bpb is not None:
-            matching = [s for s in run.scores if s.val_bpb == run.val_bpb]
-            if matching:
-                return re.sub(r"\d+$", "", matching[-1].label)
-    return ""
+        if run.val_bpb is not None:
+            matching = [s.label for s in run.scores if s.val_bpb == run.val_bpb]
+            if matching and (not best or matching[-1] in named):
+                best = matching[-1]
+            break
+    return re.sub(r"\d+$", "", best)

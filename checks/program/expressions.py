@@ -142,7 +142,7 @@ class Expressions(Calls):
         if blended is not None:
             return blended
         labels = merge_labels(values)
-        if op is ast.Div and len(values) == 2:
+        if op in (ast.Div, ast.FloorDiv, ast.Pow) and len(values) == 2:
             labels = labels | self._quotient(values[0], values[1])
         if op is ast.Mult or op is ast.Div:
             scaled = self._scaled(op, values, labels)
@@ -263,16 +263,11 @@ class Expressions(Calls):
         self.maybe += 1
         a, b = self.eval(node.body, scope), self.eval(node.orelse, scope)
         self.maybe -= 1
-        self.choose(test, [a, b])
-        return join(a, b)
-
-    def choose(self, test: Value, choices: list[Value]) -> None:
-        """Note a choice between scores that depends on the scores or on the target."""
-        scores = [x.event for v in choices for x in v.labels if isinstance(x, Scored)]
-        if not scores:
-            return
         if any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
-            self.note_blend("select", scores)
+            chosen = self.choose([a, b], "select")
+            if chosen is not None:
+                return chosen
+        return join(a, b)
 
     # -- displays ----------------------------------------------------------------------------------------------------
 

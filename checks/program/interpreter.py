@@ -335,7 +335,8 @@ class Interpreter(Expressions):
             scores = frozenset(x.event for v in changed.values() for x in v.labels if isinstance(x, Scored))
             for name, value in changed.items():
                 if self.is_score(value):
-                    self.note_blend("select", [x.event for x in value.labels if isinstance(x, Scored)], detail=name)
+                    old = before.get(name)
+                    end[name] = (self.choose([old, value], "select", name) if old is not None else None) or value
                 elif scores:
                     chosen = Flag("chosen-by-score", self.line, (self.file, name, scores))
                     end[name] = Value(UNKNOWN, value.refs, value.labels | {chosen}, value.symbols, value.text)

@@ -131,7 +131,7 @@ class Methods(Library):
         self, ref: Instance, owner: Value, name: str, args: list[Value], keywords: dict[str, Value]
     ) -> Value | None:
         if ref.external == "optimizer":
-            return self._optimizer_method(ref, name)
+            return self._optimizer_method(ref, name, args)
         if ref.external == "argparse.ArgumentParser":
             return self._parser_method(ref, name, args, keywords)
         if name in ("parameters", "buffers", "named_buffers", "named_parameters"):
@@ -308,11 +308,13 @@ class Methods(Library):
             del self.pending[:-12]
         return NONE
 
-    def _optimizer_method(self, ref: Instance, name: str) -> Value | None:
+    def _optimizer_method(self, ref: Instance, name: str, args: list[Value]) -> Value | None:
         if name == "zero_grad":
             self.pending.clear()
             return NONE
         if name == "step":
+            for closure in args:
+                self.call(closure, [], {}, None)
             self.optimizer_step(ref.attrs.get("__params__", NOTHING))
             return NONE
         if name in ("state_dict", "load_state_dict", "add_param_group"):

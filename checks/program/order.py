@@ -12,6 +12,9 @@ from checks.program.values import Adapted, Data, Symbol, regions_overlap
 _RUNNING = re.compile(r"running|progress|chunk ?\[|\brank\b|\bbatch|best_|  ttt|eval \[|diagnostic|pre[-_ ]?quant|pre[-_ ]?ttt", re.I)
 
 
+_LABEL = 6
+
+
 @dataclass(frozen=True)
 class Breach:
     """A score of the headline whose state had already been changed by the tokens that it scores."""
@@ -26,8 +29,7 @@ def headline(trace: Trace, label: str = "") -> list[ReportEvent]:
     """The reports of the number that counts: those that print the log's final label, else the last ones printed."""
     candidates = [r for r in trace.reports if r.scores]
     if label:
-        wanted = words_of(label)
-        named = [r for r in candidates if words_of(r.template).startswith(wanted)]
+        named = [r for r in candidates if same_label(r.template, label)]
         if named:
             return [r for r in candidates if r.place.line == named[-1].place.line and r.place.file == named[-1].place.file][-1:]
     plain = [r for r in candidates if not _RUNNING.search(r.template) and not _in_score_loop(r, trace)]
@@ -36,8 +38,15 @@ def headline(trace: Trace, label: str = "") -> list[ReportEvent]:
 
 def prints(trace: Trace, label: str) -> bool:
     """Whether a report of the trace prints the log's final label."""
-    wanted = words_of(label)
-    return bool(wanted) and any(r.scores and words_of(r.template).startswith(wanted) for r in trace.reports)
+    return any(r.scores and same_label(r.template, label) for r in trace.reports)
+
+
+def same_label(template: str, label: str) -> bool:
+    """Whether an f-string can print a log line with this label."""
+    printed, wanted = words_of(template), words_of(label)
+    if not printed or not wanted:
+        return False
+    return printed.startswith(wanted) or (len(printed) >= _LABEL and wanted.startswith(printed))
 
 
 def _in_score_loop(report: ReportEvent, trace: Trace) -> bool:

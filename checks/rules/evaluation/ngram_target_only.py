@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checks.program.trace import BlendEvent, LookupEvent, ScoreEvent
-from checks.program.values import Looked
+from checks.program.values import Adapted, Looked
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.verdict import Finding, Group
@@ -23,7 +23,10 @@ def check(case: Case) -> Finding:
             if blend.kind != "blend" or blend.result not in scores:
                 continue
             tables = target_lookups(case, blend, [scores[i] for i in blend.scores if i in scores])
-            if not tables:
+            bytewise = blend.detail == "bytes-spread" and any(
+                isinstance(x, Adapted) and trace.adapts[x.event].kind == "table" for x in blend.other
+            )
+            if not tables and not bytewise:
                 continue
             rows.append(
                 program.evidence(blend.place, "blends the table's value into the score of the true token", "score")

@@ -22,7 +22,7 @@ def check(case: Case) -> Finding:
             if blend.kind not in ("minimum", "select"):
                 continue
             involved = ({blend.result} if blend.result >= 0 else blend.scores) & scores.keys()
-            if not involved or involved & rescored or blend.scores & rescored:
+            if not involved or blend.scores & rescored:
                 continue
             if any(d.source == "val" for i in involved for d in scores[i].targets):
                 rows.append(program.evidence(blend.place, "keeps the scorer with the smaller loss on the true token", "score"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
+from checks.rules.evaluation.val_training import training_on_val
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "ttt-adapt-before-score"
@@ -14,7 +15,12 @@ def check(case: Case) -> Finding:
     """Check that no score of the headline depends on an adaptation that used the same tokens."""
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
     program = case.program
-    breaches = [b for b in ordering.found(program) if b.rescored is None and b.adapt.kind in KINDS]
+    trained = {a.place.line for a in training_on_val(case)}  # steps of the training loop are val-training
+    breaches = [
+        b
+        for b in ordering.found(program)
+        if b.rescored is None and b.adapt.kind in KINDS and b.adapt.place.line not in trained
+    ]
     if breaches:
         first = breaches[0]
         rows: list[Evidence] = []
@@ -36,6 +42,13 @@ def check(case: Case) -> Finding:
     adaptations = ordering.val_adaptations(trace) if trace is not None else []
     used = {i for s in ordering.headline_scores(program) for i in s.state}
     counted = [a for a in adaptations if a.ident in used and a.kind in KINDS]
+    warm = _warm_ups(case)
+    if warm:
+        return say.warn(
+            "A warm-up takes training steps on validation tokens before the evaluation; no reported score depends on them.",
+            warm,
+            "Warm up on random tokens.",
+        )
     if not counted:
         return say.passed(
             "No reported score depends on a state that validation tokens changed.",
@@ -48,3 +61,19 @@ def check(case: Case) -> Finding:
     rows += [program.evidence(a.place, "then trains on the chunk that was scored", "adapt") for a in counted[:3]]
     rows += [ordering.report_row(program, r) for r in program.reports]
     return say.passed("Every chunk is scored before the model is trained on it.", ordering.unique(rows))
+
+
+def _warm_ups(case: Case) -> list[Evidence]:
+    """Steps on validation tokens that happen before the headline's first score and that no score of it depends on."""
+    program = case.program
+    scores = ordering.headline_scores(program)
+    if program.trace is None or not scores:
+        return []
+    used = {i for s in scores for i in s.state}
+    first = min(s.at for s in scores)
+    rows = [
+        program.evidence(a.place, "takes a step on validation tokens", "adapt")
+        for a in ordering.val_adaptations(program.trace)
+        if a.kind in (*KINDS, "free-gradient") and a.ident not in used and a.at < first
+    ]
+    return ordering.unique(rows)[:4]

@@ -62,7 +62,7 @@ def training_on_val(case: Case) -> list[AdaptEvent]:
 
 def _looks_like_training(event: AdaptEvent, case: Case) -> bool:
     settings = case.submission.configuration
-    return any("TRAIN" in name and "val" in settings[name].value for name in settings) or event.place.function == "main"
+    return any(name.startswith("TRAIN") and "val" in settings[name].value for name in settings)
 
 
 def _told(case: Case) -> list[Evidence]:

@@ -1,0 +1,64 @@
+"""Where training ends in a trace, and what reads training data after it: shared by the rules on training data and network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from checks.program.program import Program
+from checks.program.trace import AdaptEvent, CallEvent, Place, ScoreEvent, Trace
+from checks.program.values import Data, Flag
+from checks.rules.evaluation import ordering
+from checks.verdict import Evidence
+
+#: Kinds of adaptation that a training loop makes.
+STEPS = ("gradient", "inplace", "free-gradient")
+READS = ("train-read", "model")
+
+
+def from_train(data: Iterable[Data]) -> bool:
+    """Whether some of the data is of the training split."""
+    return any(d.source == "train" for d in data)
+
+
+def training_steps(trace: Trace) -> list[AdaptEvent]:
+    """Gradient steps on training data, without those of a loop that also steps on validation data (test-time replay)."""
+    steps = [a for a in trace.adapts.values() if a.kind in STEPS]
+    mixed = {loop for a in steps if any(d.source == "val" for d in a.data) for loop, _ in a.loops}
+    return [a for a in steps if from_train(a.data) and not mixed & {loop for loop, _ in a.loops}]
+
+
+def training_end(program: Program) -> tuple[int, Place] | None:
+    """Position and place of the last loop that trains and does not hold the headline's scores; None when there is none."""
+    trace = program.trace
+    if trace is None:
+        return None
+    scored = {loop for s in ordering.headline_scores(program) for loop, _ in s.loops}
+    first = first_score(program)
+    ends: list[tuple[int, Place]] = []
+    for step in training_steps(trace):
+        loops = [loop for loop, _ in step.loops if loop in trace.loop_exits and loop not in scored]
+        outer = max(loops, key=lambda loop: trace.loop_exits[loop], default=None)
+        if outer is not None and (first is None or trace.loop_exits[outer] <= first.at):
+            ends.append((trace.loop_exits[outer], trace.loop_places[outer]))
+    return max(ends, key=lambda e: e[0], default=None)
+
+
+def first_score(program: Program) -> ScoreEvent | None:
+    """The first score that the headline needs."""
+    return min(ordering.headline_scores(program), key=lambda s: s.at, default=None)
+
+
+def read_after(trace: Trace, position: int) -> list[CallEvent]:
+    """Reads of training tokens, and calls of the model on them, after a position."""
+    return [c for c in trace.calls if c.at > position and c.name in READS and from_train(c.data)]
+
+
+def artifact_lines(score: ScoreEvent) -> list[tuple[str, int]]:
+    """Where a score's prediction passed through a file that was read back or decompressed."""
+    return [(x.detail, x.line) for x in score.used if isinstance(x, Flag) and x.name == "artifact"]
+
+
+def leading_calls(program: Program, place: Place, what: str) -> list[Evidence]:
+    """The calls that led to a place, innermost first, without the call of the main function."""
+    inner = [c for c in place.calls if c[0] in program.scripts][-4:]
+    return [program.at(file, line, what, "") for file, line in reversed(inner)]
