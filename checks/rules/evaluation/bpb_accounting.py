@@ -76,9 +76,12 @@ def _miscount(case: Case, cover: Coverage) -> _Miscount | None:
             return None
         own = f"{factor:.4f} times the {cover.by_tokens.bytes_per_token} of {cover.by_tokens.name}"
         return _Miscount(factor, own + _cause(case, factor))
-    if cover.by_ratio is None and cover.byte_share is not None and (cause := _cause(case, cover.byte_share)):
-        text = f"{cover.byte_share:.4f} times the canonical bytes of the validation text{cause}"
-        return _Miscount(cover.byte_share, text)
+    share = cover.byte_share
+    if cover.by_ratio is None and share is not None and share > float(case.rulebook.rule(CODE).numbers["most_bytes"]):
+        cause = _cause(case, share) or ": bytes miscounted, or another text scored"
+        return _Miscount(
+            share, f"with the token count {share:.4f} times the canonical bytes of the validation text{cause}"
+        )
     return None
 
 

@@ -84,8 +84,12 @@ def _is_full(cover: Coverage) -> bool:
 
 
 def _is_foreign(case: Case, cover: Coverage) -> bool:
-    """More bytes than the split has, by no known miscount."""
-    if cover.by_tokens is not None or cover.byte_share is None or cover.byte_share < 1.03:
+    """So many more bytes than the split has that no known miscount explains them."""
+    if (
+        cover.by_tokens is not None
+        or cover.byte_share is None
+        or cover.byte_share < float(case.rulebook.rule(CODE).numbers["foreign_bytes"])
+    ):
         return False
     known = case.rulebook.rule("bpb-accounting").numbers["known_inflations"]
     return all(abs(cover.byte_share / float(k["factor"]) - 1) > 0.004 for k in known)
