@@ -29,7 +29,8 @@ _CHUNK = 1 << 20
 class Artifact:
     """The file that evaluation is said to read.
 
-    ``written`` and ``read`` are seconds since the start; ``why`` names what chose it.
+    ``written`` and ``read_back`` (its last read after that) are seconds since the start; ``why`` names what chose it;
+    ``rewritten``: it was read, then written again, and not read since.
     """
 
     path: str
@@ -38,7 +39,7 @@ class Artifact:
     written: float
     read_back: float | None
     why: str
-    others: tuple[str, ...] = ()
+    rewritten: bool = False
 
 
 def choose(timeline: Timeline, sizes: dict[str, int], printed_sizes: frozenset[int]) -> tuple[str, str] | None:

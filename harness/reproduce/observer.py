@@ -121,7 +121,8 @@ class RunObserver:
             self.problem = f"the artifact {path} cannot be read: {error.strerror}"
             return
         read_back = history.last_read if history.read_after_write else None
-        self.artifact = Artifact(path, size, digest, history.written or 0.0, read_back, why)
+        rewritten = read_back is None and history.last_read is not None
+        self.artifact = Artifact(path, size, digest, history.written or 0.0, read_back, why, rewritten)
 
     def _finish_sign(self) -> float | None:
         """Return when the submission last claimed that training was over, None before."""

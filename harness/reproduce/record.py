@@ -102,7 +102,7 @@ def record_from_json(data: Mapping[str, Any]) -> SeedRecord:
             replay = Replay(**{**replay, "end": End(**replay["end"])})
         artifact = values["artifact"]
         if artifact is not None:
-            artifact = Artifact(**{**artifact, "others": tuple(artifact["others"])})
+            artifact = Artifact(**artifact)
         return SeedRecord(
             **{
                 **values,

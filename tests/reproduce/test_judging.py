@@ -11,6 +11,7 @@ from checks.submission.model import Claims, Run, Submission
 from harness.reproduce.artifact import Artifact
 from harness.reproduce.caps import rule_caps
 from harness.reproduce.clocks import Clocks
+from harness.reproduce.judging.evaluation import roundtrip, training_data
 from harness.reproduce.judging.evidence import claim, record_beaten, seeds, tolerance_bpb
 from harness.reproduce.judging.facts import Reproduction, score_of
 from harness.reproduce.judging.limits import evaluation_clock, hardware, size, training_clock, untimed_work
@@ -228,6 +229,37 @@ def test_the_replayed_score_is_the_one_that_counts() -> None:
     assert score_of(record(replay=Replay(END, 1.1203, 400.0, 3))) == 1.1203
     assert score_of(record(train_reads={})) is None
     assert score_of(record(artifact=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "lost", "status", "words"),
+    [
+        ({"read_back": None}, False, "fail", "never opened for reading"),
+        ({"read_back": None}, True, "unknown", "events were lost"),
+        ({"read_back": None, "rewritten": True}, False, "unknown", "written again"),
+        ({}, False, "unknown", "has no mode"),
+    ],
+)
+def test_roundtrip_accuses_only_on_proof(changes: dict[str, object], lost: bool, status: str, words: str) -> None:
+    made = record()
+    assert made.artifact is not None
+    made = replace(made, artifact=replace(made.artifact, **changes), end=replace(END, events_lost=lost))  # type: ignore[arg-type]
+    finding = roundtrip(case(made))
+    assert finding.status.value == status and words in finding.summary
+
+
+@pytest.mark.parametrize(("replayed", "status"), [(1.1201, "pass"), (1.1301, "fail"), (None, "unknown")])
+def test_a_replay_decides(replayed: float | None, status: str) -> None:
+    end = END if replayed else replace(END, status=1)
+    made = record(replay=Replay(end, replayed, 400.0, 3))
+    assert roundtrip(case(made, plan=replace(PLAN, replay={"RUN_STAGES": "eval"}))).status.value == status
+
+
+def test_late_reads_accuse_only_through_the_runs_own_view() -> None:
+    late = record(train_reads={"fineweb_train_000000.bin": (60.0, 900.0)})
+    assert training_data(case(late)).status.value == "fail"
+    assert training_data(case(replace(late, exclusive_view=False))).status.value == "unknown"
+    assert training_data(case(record(end=replace(END, events_lost=True)))).status.value == "unknown"
 
 
 def test_a_crash_of_the_machine_is_not_the_submissions_fault() -> None:

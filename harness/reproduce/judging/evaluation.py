@@ -42,14 +42,20 @@ def roundtrip(case: Reproduction) -> Finding:
             [at_line(r, 0, "the replay's log", "replay.log") for r in failed],
             "Make the evaluation run from the artifact alone.",
         )
+    unseen = [r for r in failed if r.artifact is not None and r.artifact.read_back is None]
+    if unseen:
+        why = (
+            "file events were lost" if unseen[0].end.events_lost else "the artifact was written again after it was read"
+        )
+        return say.unknown(
+            f"Whether the file that was left is the one evaluated cannot be seen: {why} ({seeds_text(unseen)}).",
+            [in_record(r, why) for r in unseen],
+            _NO_MODE,
+        )
     return say.unknown(
         "The artifact was opened for reading after it was written, but the script has no mode that evaluates it alone: "
         "that the weights evaluated are the ones read cannot be seen from outside.",
-        [
-            in_record(r, f"read back {r.artifact.read_back:.1f} s after the start")
-            for r in failed
-            if r.artifact and r.artifact.read_back
-        ],
+        [in_record(r, f"read back at second {r.artifact.read_back or 0.0:.1f}") for r in failed if r.artifact],
         _NO_MODE,
     )
 
@@ -147,7 +153,7 @@ def _breach(record: SeedRecord, tolerance: float) -> str:
         if abs(replay.val_bpb - printed) > tolerance:
             return f"{printed:.4f} bpb was printed, the artifact alone gives {replay.val_bpb:.4f}"
         return ""
-    if record.artifact.read_back is None and not record.end.events_lost:
+    if record.artifact.read_back is None and not (record.end.events_lost or record.artifact.rewritten):
         return "the artifact was never opened for reading after it was written, so another model was evaluated"
     return ""
 
