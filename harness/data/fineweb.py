@@ -22,8 +22,8 @@ REPOSITORY = os.environ.get("MATCHED_FINEWEB_REPO_ID", "willdepueoai/parameter-g
 
 REMOTE_ROOT = "datasets"
 
-Fetch = Callable[[str], Path]
-"""Bring a file of the repository here and return where it is."""
+Fetch = Callable[[str, bool], Path]
+"""Bring a file of the repository here, anew if the flag says that the copy here is damaged; returns where it is."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ def download(output: Path, variant: str, train_shards: int, fetch: Fetch | None 
     for shard in shards:
         target = data.dataset / shard
         if not _whole(target):
-            _place(fetch(f"{REMOTE_ROOT}/datasets/{name}/{shard}"), target)
+            _place(fetch(f"{REMOTE_ROOT}/datasets/{name}/{shard}", target.exists()), target)
             shard_tokens(target)
     for remote in _tokenizer_files(manifest, dataset):
         target = output / remote.removeprefix(f"{REMOTE_ROOT}/")
         if not target.is_file():
-            _place(fetch(remote), target)
+            _place(fetch(remote, False), target)
     return data
 
 
@@ -131,7 +131,7 @@ def _validation_bytes(data: DataRoot, shards: Sequence[Path]) -> int:
     return total + int((space[tokens[1:]] & ~boundary[tokens[:-1]]).sum())
 
 
-def _fetch_from_hub(remote: str) -> Path:
+def _fetch_from_hub(remote: str, fresh: bool) -> Path:
     """A file of the repository from the hub's cache, downloaded with a progress bar where it is not there."""
     try:
         from huggingface_hub import hf_hub_download
@@ -139,14 +139,14 @@ def _fetch_from_hub(remote: str) -> Path:
     except ImportError as error:
         raise DataError("downloading needs huggingface_hub: pip install 'parameter-golf-harness[repro]'") from error
     try:
-        return Path(hf_hub_download(repo_id=REPOSITORY, filename=remote, repo_type="dataset"))
+        return Path(hf_hub_download(repo_id=REPOSITORY, filename=remote, repo_type="dataset", force_download=fresh))
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"cannot get {remote} of {REPOSITORY}: {reason}; run the command again to go on") from error
 
 
 def _manifest(fetch: Fetch) -> dict[str, Any]:
-    path = fetch(f"{REMOTE_ROOT}/manifest.json")
+    path = fetch(f"{REMOTE_ROOT}/manifest.json", False)
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -158,7 +158,9 @@ def _manifest(fetch: Fetch) -> dict[str, Any]:
 
 def _tokenizer_files(manifest: dict[str, Any], dataset: dict[str, Any]) -> list[str]:
     """Remote paths of the tokenizer's files, kept inside the repository: the manifest comes from outside."""
-    entry: dict[str, Any] = next((t for t in manifest.get("tokenizers", []) if t.get("name") == dataset.get("tokenizer_name")), {})
+    entry: dict[str, Any] = next(
+        (t for t in manifest.get("tokenizers", []) if t.get("name") == dataset.get("tokenizer_name")), {}
+    )
     files = [str(entry[key]) for key in ("model_path", "vocab_path", "path") if entry.get(key)]
     for file in files:
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:

@@ -87,5 +87,6 @@ def run_script(folder: Path, nproc: int = 1, **settings: Any) -> subprocess.Comp
     folder.mkdir(exist_ok=True)
     return subprocess.run(
         [*start, str(REFERENCE_FOLDER / "train_gpt.py")],
-        cwd=folder, env={**os.environ, **data, "OMP_NUM_THREADS": "1", **values}, capture_output=True, text=True, timeout=300,
+        cwd=folder, env={**os.environ, **data, "OMP_NUM_THREADS": "1", **values},
+        capture_output=True, text=True, timeout=300,
     )  # fmt: skip

@@ -20,7 +20,8 @@ def weights() -> dict[str, Any]:
     shapes = {
         "tok_emb.weight": (1024, 128), "bigram.embed.weight": (512, 64), "bigram.proj.weight": (128, 64),
         "skip_weights": (1, 128), "blocks.0.attn.c_q.weight": (128, 128), "blocks.1.attn.c_k.weight": (128, 128),
-        "blocks.0.attn.c_k.weight": (128, 128), "blocks.0.mlp.fc.weight": (1024, 128), "blocks.0.mlp.proj.weight": (128, 1024),
+        "blocks.0.attn.c_k.weight": (128, 128), "blocks.0.mlp.fc.weight": (1024, 128),
+        "blocks.0.mlp.proj.weight": (128, 1024),
     }  # fmt: skip
     return {name: torch.randn(shape) * torch.rand(shape[0], 1).exp() for name, shape in shapes.items()}
 
@@ -69,7 +70,7 @@ def test_damage_is_a_plain_error(script: ModuleType, quantised: Any, codec: str)
 def test_a_flipped_bit_of_the_entropy_code_is_noticed(script: ModuleType, quantised: Any) -> None:
     blob = bytearray(script.encode_artifact(*quantised, "rans"))
     blob[-20_000] ^= 16
-    with pytest.raises(script.InputError, match="damaged|words|broadcast|shape"):
+    with pytest.raises(script.InputError, match=r"damaged|words|broadcast|shape"):
         script.decode_artifact(bytes(blob))
 
 

@@ -1,4 +1,4 @@
-"""Bad data, settings, machines and disks: an error that names what is wrong, before or without losing what was there."""
+"""Bad data, settings, machines and disks: an error that names what is wrong, and nothing is lost."""
 
 from __future__ import annotations
 

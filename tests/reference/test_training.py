@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from tests.reference.conftest import losses, run_script
 
 
