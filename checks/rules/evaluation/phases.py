@@ -60,5 +60,5 @@ def artifact_lines(score: ScoreEvent) -> list[tuple[str, int]]:
 
 def leading_calls(program: Program, place: Place, what: str) -> list[Evidence]:
     """The calls that led to a place, innermost first, without the call of the main function."""
-    inner = [c for c in place.calls if c[0] in program.scripts][-4:]
+    inner = [c for c in place.calls[1:] if c[0] in program.scripts][-3:]
     return [program.at(file, line, what, "") for file, line in reversed(inner)]

@@ -55,8 +55,10 @@ def training_on_val(case: Case) -> list[AdaptEvent]:
     train_lines = {(a.place.file, a.place.line) for a in gradients if any(d.source == "train" for d in a.data)}
     used = {i for s in ordering.headline_scores(case.program) for i in s.state}
     on_val = [a for a in gradients if any(d.source == "val" for d in a.data) and a.ident in used]
+    scored = {loop for s in ordering.headline_scores(case.program) for loop, _ in s.loops}
     if train_lines:
-        return [a for a in on_val if (a.place.file, a.place.line) in train_lines]
+        replay = [a for a in on_val if scored & {loop for loop, _ in a.loops}]  # of train-data-at-eval, not of this rule
+        return [a for a in on_val if (a.place.file, a.place.line) in train_lines and a not in replay]
     return [a for a in on_val if _looks_like_training(a, case)]
 
 

@@ -1,0 +1,145 @@
+"""What the clock says of calibration after the training loop: inside a reserve, over it, or with none (rulebook, 7 and 15)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from checks.rules.base import Case
+from checks.rules.counted import counted
+from checks.rules.places import name_run, of_run
+from checks.submission.model import Run
+from checks.verdict import Evidence, Status
+
+_RESERVED_IN_CODE = re.compile(r"-\s*[\w.]*reserve|reserve[\w.]*\s*-", re.I)
+_RESERVE_SETTING = re.compile(r"(?:GPTQ|CALIB|QUANT|HESS|EXPORT|WALLCLOCK|TIME)\w*RESERVE|RESERVE\w*(?:_S|_MS|_SECONDS)?$")
+_CAP_SETTING = re.compile(r"WALLCLOCK|TRAIN_(?:TIME|SECONDS|BUDGET)|TIME_(?:LIMIT|BUDGET)")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether calibration fits into the training time: the status, one sentence, and the log lines or settings."""
+
+    status: Status
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def decide(case: Case, code: str) -> Decision:
+    """Weigh stop and calibration time of the runs that log them; without a log, the configured cap and reserve."""
+    cap = float(case.rulebook.constants["train_cap_seconds"])
+    numbers = case.rulebook.rule(code).numbers
+    tolerated, honest = float(numbers["warn_seconds"]), float(numbers["reserve_seconds"])
+    runs = _relevant(case)
+    if not runs:
+        return _from_configuration(case, cap)
+    decisions = [_of_run(case, r, cap, tolerated, honest) for r in runs]
+    order = (Status.FAIL, Status.WARN, Status.PASS)
+    worst = min(decisions, key=lambda d: order.index(d.status))
+    others = [e for d in decisions if d is not worst and d.status is worst.status for e in d.evidence]
+    return Decision(worst.status, worst.reason, (*worst.evidence, *others))
+
+
+def _relevant(case: Case) -> list[Run]:
+    timed = [r for r in counted(case).trained or case.submission.runs if _stop(r) is not None]
+    told = [r for r in timed if _gptq(r, "hessian_line") or _gptq(r, "calibration_line") or _gptq(r, "reserve_line")]
+    return told or timed
+
+
+def _of_run(case: Case, run: Run, cap: float, tolerated: float, honest: float) -> Decision:
+    stop = _stop(run) or 0.0
+    seconds = _gptq(run, "hessian_seconds")
+    reserve = _gptq(run, "reserve_seconds") or _reserve(case, run)
+    total = max(stop + (seconds or 0.0), run.train_seconds or 0.0)
+    evidence = [_line(case, run, _stop_line(run), f"{name_run(run)}: training stops at {stop:.3f} s", "clock")]
+    if _gptq(run, "reserve_line"):
+        evidence.append(_line(case, run, int(_gptq(run, "reserve_line")), "time kept for the calibration", "clock"))
+    line = int(_gptq(run, "hessian_line") or _gptq(run, "calibration_line") or 0)
+    if line:
+        evidence.append(_line(case, run, line, "the calibration", "source"))
+    rows = tuple(evidence)
+    if case.non_record and stop > tolerated:
+        return Decision(Status.PASS, f"a non-record run of {stop:,.0f} s, to which no clock of {cap:.0f} s applies.", rows)
+    took = f" and the calibration takes {seconds:.1f} s" if seconds else ""
+    if stop >= cap and not reserve:
+        return Decision(Status.FAIL, f"The clock stops at {stop:.3f} s with nothing in reserve{took}.", rows)
+    if not seconds and total <= cap:
+        if cap - stop >= honest:
+            return Decision(Status.PASS, f"training stops at {stop:.1f} s and leaves {cap - stop:.1f} s for it.", rows)
+        return Decision(Status.WARN, f"The stop at {stop:.3f} s leaves {cap - stop:.3f} s, and no log says how long it takes.", rows)
+    if total <= cap:
+        return Decision(Status.PASS, f"training stops at {stop:.1f} s{took}, within {cap:.0f} s.", rows)
+    status = Status.WARN if total <= tolerated else Status.FAIL
+    return Decision(status, f"Training stops at {stop:.3f} s{took}: {total:.1f} s in sum, over the {cap:.0f} s.", rows)
+
+
+def _from_configuration(case: Case, cap: float) -> Decision:
+    """No log shows a stop: the cap and the reserve that the script would use."""
+    caps = {n: v for n, v in _numbers(case, _CAP_SETTING).items() if v > 1}
+    name = next(iter(caps), "")
+    reserve = _reserve(case, None)
+    subtracted = _reserved_in_code(case)
+    limit = caps.get(name, cap) - reserve
+    where = f" ({name}={caps[name]:g})" if name else ""
+    rows = tuple(subtracted)
+    if (not subtracted and not reserve and caps.get(name, cap) >= cap) and (name or not _mentions_other_cap(case)):
+        return Decision(Status.FAIL, f"The training loop runs to {limit:.0f} s{where}, nothing is in reserve, and no log shows an earlier stop.")
+    if case.non_record and limit > 2 * cap:
+        return Decision(Status.PASS, f"a non-record run to which no clock of {cap:.0f} s applies.")
+    return Decision(Status.WARN, f"A reserve is configured{where}, but no log shows the stop and how long the calibration takes.", rows)
+
+
+def _reserved_in_code(case: Case) -> list[Evidence]:
+    script = case.program.scripts.get(case.program.headline or "")
+    if script is None:
+        return []
+    lines = [n for n, text in enumerate(script.lines, 1) if _RESERVED_IN_CODE.search(text.split("#")[0][:2000])]
+    return [case.program.at(script.path, n, "keeps time in reserve", "clock") for n in lines[:2]]
+
+
+def _mentions_other_cap(case: Case) -> bool:
+    """Whether the training loop's own line compares the clock with a constant below the cap."""
+    script = case.program.scripts.get(case.program.headline or "")
+    text = script.text if script is not None else ""
+    found = re.findall(r"(?:perf_counter|time\.time|monotonic|elapsed)[^\n]{0,80}?[<>]=?\s*(\d{3}(?:\.\d+)?)\b", text)
+    return any(float(n) < float(case.rulebook.constants["train_cap_seconds"]) for n in found)
+
+
+def _reserve(case: Case, run: Run | None) -> float:
+    """Seconds that a setting keeps in reserve: printed by the run, or configured."""
+    printed = {n: _number(v) for n, v in run.settings.items() if _RESERVE_SETTING.search(n)} if run is not None else {}
+    found = printed or _numbers(case, _RESERVE_SETTING)
+    return max((v / 1000.0 if n.endswith("_MS") else v for n, v in found.items()), default=0.0)
+
+
+def _numbers(case: Case, pattern: re.Pattern[str]) -> dict[str, float]:
+    return {n: _number(s.value) for n, s in case.submission.configuration.items() if pattern.search(n)}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _stop(run: Run) -> float | None:
+    stop = run.details.get("stop", {}).get("seconds")
+    return float(stop) if stop is not None else run.train_seconds
+
+
+def _stop_line(run: Run) -> int:
+    return int(run.details.get("stop", {}).get("line") or run.lines.get("train_seconds", run.first_line))
+
+
+def _gptq(run: Run, fact: str) -> float:
+    return float(run.details.get("gptq", {}).get(fact) or 0.0)
+
+
+def _line(case: Case, run: Run, line: int, what: str, role: str) -> Evidence:
+    entry = of_run(case, run, "", what, role)
+    return Evidence(entry.file, line, line, what=what, role=role)
+
+
+__all__: Sequence[str] = ["Decision", "decide"]

@@ -1,0 +1,94 @@
+"""train-data-at-eval: after the training clock stopped, nothing reads training data (README; #569, #606, #639, #706)."""
+
+from __future__ import annotations
+
+from checks.program.trace import AdaptEvent, CallEvent, Place
+from checks.rules.base import Case, Verdicts
+from checks.rules.evaluation import calibration_clock, ordering, phases
+from checks.verdict import Evidence, Finding, Group, Status
+
+CODE = "train-data-at-eval"
+_SHOWN = 7
+
+
+def check(case: Case) -> Finding:
+    """Find reads of training data after the training loop, and let the clock decide what they are."""
+    say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
+    replayed = _in_evaluation(case)
+    if replayed:
+        return say.fail(
+            "Evaluation reads training data and changes the state that it scores with.",
+            ordering.unique([*replayed, *_reports(case)]),
+            "Adapt in evaluation on validation tokens that are scored already, and on nothing else.",
+        )
+    trace, end = case.program.trace, phases.training_end(case.program)
+    reads = phases.read_after(trace, end[0]) if trace is not None and end is not None else []
+    first = phases.first_score(case.program)
+    reads = [r for r in reads if first is None or r.at <= first.at] or reads
+    if reads and end is not None:
+        return _by_clock(case, say, reads, end[1])
+    unknown = ordering.undecidable(case, say)
+    if unknown is not None:
+        return unknown
+    return say.passed("No training data is read after the training loop.", _loop(case, end[1]) if end else ())
+
+
+def _by_clock(case: Case, say: Verdicts, reads: list[CallEvent], loop: Place) -> Finding:
+    decided = calibration_clock.decide(case, CODE)
+    rows = [*_reads(case, reads), *decided.evidence[:3], *_loop(case, loop)]
+    rows = ordering.unique(rows)
+    if decided.status is Status.PASS:
+        return say.passed(f"Training data is read after the training loop: {decided.reason}", rows)
+    summary = f"Training data is read after the training loop. {decided.reason}"
+    clears = "Stop training early enough that the calibration ends within the 600 s, or calibrate without data."
+    if decided.status is Status.WARN:
+        return say.warn(summary, rows, clears)
+    return say.fail(summary, rows, clears)
+
+
+def _reads(case: Case, reads: list[CallEvent]) -> list[Evidence]:
+    """The last selection of tokens and how it is reached, the model run on them, the first read."""
+    rows: list[Evidence] = []
+    tokens = [r for r in reads if r.name != "model"]
+    for read in dict.fromkeys([*tokens[-1:], *[r for r in reads if r.name == "model"][:1], *tokens[:1]]):
+        what = "runs the model on training tokens" if read.name == "model" else "reads training tokens"
+        rows.append(case.program.evidence(read.place, what, "source"))
+        rows += phases.leading_calls(case.program, read.place, "after the training loop, leads to the read")
+    return ordering.unique(rows)[:_SHOWN]
+
+
+def _loop(case: Case, loop: Place) -> list[Evidence]:
+    return [case.program.evidence(loop, "the training loop, over before the read", "clock")]
+
+
+def _reports(case: Case) -> list[Evidence]:
+    return [ordering.report_row(case.program, r) for r in case.program.reports]
+
+
+def _in_evaluation(case: Case) -> list[Evidence]:
+    """Adaptations on training data within evaluation: in the scored loop, or in a script that does not train at all."""
+    trace = case.program.trace
+    if trace is None:
+        return []
+    state = {i for s in ordering.headline_scores(case.program) for i in s.state}
+    steps = {a.ident for a in phases.training_steps(trace)}
+    if steps:
+        scored = {loop for s in ordering.headline_scores(case.program) for loop, _ in s.loops}
+        used = [a for a in _on_train(case) if a.kind in phases.STEPS and a.ident not in steps and _within(a, scored)]
+    else:
+        used = [a for a in _on_train(case) if a.ident in state and a.kind in ("table", *phases.STEPS)]
+    if not used:
+        return []
+    reads = [c for c in trace.calls if c.name == "train-read"]
+    rows = [case.program.evidence(a.place, "changes state with training data", "adapt") for a in used[:2]]
+    sources = [case.program.evidence(c.place, "reads training tokens", "source") for c in reversed(reads[-3:])]
+    return [*sources, *rows]
+
+
+def _on_train(case: Case) -> list[AdaptEvent]:
+    trace = case.program.trace
+    return [a for a in trace.adapts.values() if phases.from_train(a.data)] if trace is not None else []
+
+
+def _within(event: AdaptEvent, loops: set[int]) -> bool:
+    return bool({loop for loop, _ in event.loops} & loops)
