@@ -74,6 +74,7 @@ class _Section:
 
 @dataclass(frozen=True)
 class _Part:
+    index: int
     submission: SubmissionVerdict | None
     sections: list[_Section]
     facts: Sequence[tuple[str, str]] = ()
@@ -93,11 +94,12 @@ def render(verdict: Verdict) -> str:
         name=outline.target_name(verdict),
         head_url=permalink(target.repository, target.head, "x", 0) and _head(target.repository, target.pr, target.head),
         totals=outline.sections(outline.all_findings(verdict)),
-        parts=[_part(part, verdict) for part in outline.parts(verdict)],
+        parts=[_part(i, part, verdict) for i, part in enumerate(outline.parts(verdict), 1)],
         run_headers=outline.RUN_HEADERS,
         outcomes=outline.OUTCOMES,
         recommendations=outline.RECOMMENDATIONS,
         why=outline.why,
+        failing_rules=outline.failing_rules,
         why_overall=outline.why_overall,
         prose=_prose,
         lanes=LANES,
@@ -121,7 +123,7 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _part(part: outline.Part, verdict: Verdict) -> _Part:
+def _part(index: int, part: outline.Part, verdict: Verdict) -> _Part:
     submission = part.submission
     folder = submission.path if submission else ""
     sections = [
@@ -129,10 +131,11 @@ def _part(part: outline.Part, verdict: Verdict) -> _Part:
         for s in outline.sections(part.findings)
     ]
     if submission is None:
-        return _Part(None, sections)
+        return _Part(index, None, sections)
     facts = read(submission)
     limits = verdict.rulebook.limits
     return _Part(
+        index,
         submission,
         sections,
         facts=outline.fact_rows(submission, facts, limits),

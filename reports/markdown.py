@@ -1,14 +1,14 @@
 """The verdict as a GitHub comment: verdict first, then facts and findings, with the long parts folded.
 
-A comment holds 65,536 characters. Blocks are dropped whole, the least needed first, and the comment says what was
-dropped.
+A comment holds 65,536 characters. Blocks are dropped whole, the least needed first and headings last; the comment says
+what was dropped.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from checks.verdict import Evidence, Finding, Outcome, Recommendation, Status, SubmissionVerdict, Verdict
@@ -68,9 +68,11 @@ def _blocks(verdict: Verdict) -> Iterator[_Block]:
     yield _Block(f"## {_headline(verdict.verdict, verdict.recommendation)}")
     yield _Block(_opening(verdict))
     several = len(verdict.submissions) > 1
+    if several:
+        yield _overview(verdict)
     for index, part in enumerate(outline.parts(verdict)):
         if part.submission is None:
-            yield _Block("### The pull request as a whole", 6, "heading")
+            yield _Block("### The pull request as a whole", 1, "heading")
         else:
             yield from _submission(part.submission, verdict, several, rank=0 if index < 3 else 7)
         yield from _finding_blocks(part.findings, verdict, part.submission.path if part.submission else "")
@@ -82,13 +84,26 @@ def _blocks(verdict: Verdict) -> Iterator[_Block]:
 
 def _opening(verdict: Verdict) -> str:
     findings = outline.all_findings(verdict)
-    blocking = list(dict.fromkeys(f.rule for f in findings if f.blocking and f.waiver is None))
-    named = ", ".join(md.code(shorten(rule, 60)) for rule in blocking[:12])
-    more = f" and {len(blocking) - 12} more" if len(blocking) > 12 else ""
+    blocking = _codes(outline.failing_rules(findings), 12)
     name = f"PR {verdict.target.pr}" if verdict.target.pr is not None else shorten(verdict.target.path, 200)
     what = md.text(name) + (f" at {md.code(verdict.target.head[:12])}" if verdict.target.head else "")
-    reason = f" Not met: {named}{more}." if blocking else ""
+    reason = f" Not met: {blocking}." if blocking else ""
     return f"Review of {what}: {outline.why_overall(verdict)}.{reason}\n\n<sub>{outline.tally(findings)}</sub>"
+
+
+def _overview(verdict: Verdict) -> _Block:
+    rows = ["| record folder | verdict | not met |", "|---|---|---|"]
+    for submission in verdict.submissions[:40]:
+        name = md.code(shorten(submission.path.rsplit("/", 1)[-1] or ".", 80), cell=True)
+        outcome = f"{_SIGNS[submission.verdict]} {outline.OUTCOMES[submission.verdict].lower()}"
+        rows.append(f"| {name} | {outcome} | {_codes(outline.failing_rules(submission.findings), 6)} |")
+    left = len(verdict.submissions) - 40
+    return _Block("\n".join(rows) + (f"\n\n… and {left} more record folders." if left > 0 else ""))
+
+
+def _codes(rules: Sequence[str], most: int) -> str:
+    named = ", ".join(md.code(shorten(rule, 60), cell=True) for rule in rules[:most])
+    return named + (f" and {len(rules) - most} more" if len(rules) > most else "")
 
 
 def _submission(submission: SubmissionVerdict, verdict: Verdict, several: bool, rank: int) -> Iterator[_Block]:
@@ -96,7 +111,7 @@ def _submission(submission: SubmissionVerdict, verdict: Verdict, several: bool, 
     heading = f"### {name}"
     if several:
         heading += f"\n\n{_headline(submission.verdict, submission.recommendation)}"
-    yield _Block(heading, rank, "submission")
+    yield _Block(heading, 1 if rank else 0, "heading")
     facts = read(submission)
     rows = outline.fact_rows(submission, facts, verdict.rulebook.limits)
     table = ["| fact | value |", "|---|---|"]
@@ -115,13 +130,13 @@ def _finding_blocks(findings: Iterable[Finding], verdict: Verdict, folder: str) 
                 _fold(title, "\n".join(rows)), 10 if section.key == "pass" else 12, f"list '{section.heading.lower()}'"
             )
             continue
-        yield _Block(f"#### {title}", 5, "heading")
+        yield _Block(f"#### {title}", 1, "heading")
         for finding in section.findings:
-            order = {Status.FAIL: 1, Status.UNKNOWN: 2, Status.WARN: 3}.get(finding.status, 4)
+            order = {Status.FAIL: 2, Status.UNKNOWN: 3, Status.WARN: 4}.get(finding.status, 5)
             yield _Block(_finding(finding, verdict), order, "finding")
             excerpts = _excerpts(finding, folder)
             if excerpts:
-                yield _Block(excerpts, 8 + (order > 1), "source excerpt")
+                yield _Block(excerpts, 8 + (order > 2), "source excerpt")
 
 
 def _finding(finding: Finding, verdict: Verdict) -> str:

@@ -101,6 +101,11 @@ def parts(verdict: Verdict) -> tuple[Part, ...]:
     return whole + tuple(Part(s, s.findings) for s in verdict.submissions)
 
 
+def failing_rules(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Return the codes of the rules that block, each once."""
+    return tuple(dict.fromkeys(f.rule for f in findings if f.blocking and f.waiver is None))
+
+
 def tally(findings: Iterable[Finding]) -> str:
     """Return the counts in words: "2 not met · 1 undecided · 14 met"."""
     words = {"fail": "not met", "unknown": "undecided", "warn": "to look at", "waived": "waived", "pass": "met"}
