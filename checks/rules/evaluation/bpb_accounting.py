@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
         return say.not_applicable("No complete run counts, so there is no score to recompute.")
     found = [(r, coverage(r, case.rulebook)) for r in (*runs, *_lower_finals(runs))]
     wrong = [(r, c, miss) for r, c in found if (miss := _miscount(case, c)) is not None]
+    apart = [(r, c) for r, c, miss in wrong if not miss.known and miss.factor > 1 and _others_fit(case, r, c)]
+    wrong = [row for row in wrong if (row[0], row[1]) not in apart]
     if wrong:
         run, cover, miss = max(wrong, key=lambda row: row[2].factor)
         where = len({(r.log, r.index) for r, _, _ in wrong})
@@ -37,6 +40,13 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
             f"The logs imply {cover.ratio:.4f} bytes per token, {miss.why}; {where} of {len(runs)} runs.",
             [_pair(case, r, c) for r, c, _ in wrong],
             "Count the bytes of the original text: sum over targets of the reference byte table.",
+        )
+    if apart:
+        return say.unknown(
+            f"The headline's val_loss and val_bpb imply {apart[0][1].ratio:.4f} bytes per token, the log's other "
+            "scores the tokenizer's own: they are not of one evaluation, and the headline's bytes cannot be recounted.",
+            [_pair(case, r, c) for r, c in apart],
+            "Log the loss of the mixture beside its val_bpb.",
         )
     fitting = [(r, c) for r, c in found if _fits(c)]
     if fitting:
@@ -60,10 +70,11 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
 
 @dataclass(frozen=True)
 class _Miscount:
-    """By which factor the bytes are too many (below 1: too few), in words."""
+    """By which factor the bytes are too many (below 1: too few), in words. ``known``: a miscount seen before."""
 
     factor: float
     why: str
+    known: bool
 
 
 def _miscount(case: Case, cover: Coverage) -> _Miscount | None:
@@ -75,14 +86,23 @@ def _miscount(case: Case, cover: Coverage) -> _Miscount | None:
         if abs(factor - 1) <= float(case.rulebook.rule(CODE).numbers["tolerance"]):
             return None
         own = f"{factor:.4f} times the {cover.by_tokens.bytes_per_token} of {cover.by_tokens.name}"
-        return _Miscount(factor, own + _cause(case, factor))
+        return _Miscount(factor, own + _cause(case, factor), bool(_cause(case, factor)))
     share = cover.byte_share
     if cover.by_ratio is None and share is not None and share > float(case.rulebook.rule(CODE).numbers["most_bytes"]):
-        cause = _cause(case, share) or ": bytes miscounted, or another text scored"
-        return _Miscount(
-            share, f"with the token count {share:.4f} times the canonical bytes of the validation text{cause}"
-        )
+        cause = _cause(case, share)
+        text = f"with the token count {share:.4f} times the canonical bytes of the validation text"
+        return _Miscount(share, text + (cause or ": bytes miscounted, or another text scored"), bool(cause))
     return None
+
+
+def _others_fit(case: Case, run: Run, cover: Coverage) -> bool:
+    """Whether other scores of the run have the tokenizer's own bytes per token, which the headline's pair lacks."""
+    if cover.by_tokens is None:
+        return False
+    own = cover.by_tokens.bytes_per_token * math.log(2)
+    tolerance = float(case.rulebook.rule(CODE).numbers["tolerance"])
+    pairs = [(s.val_loss, s.val_bpb) for s in run.scores if s.val_loss and s.val_bpb]
+    return any(abs(loss / (bpb * own) - 1) <= tolerance for loss, bpb in pairs)
 
 
 def _lower_finals(runs: Sequence[Run]) -> list[Run]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from checks.rulebook import Fingerprint, Rulebook
 from checks.submission.model import Run
 
+PRECISE = 0.001  # a ratio of two printed numbers less precise than this proves nothing
 WINDOW = 0.001  # trimming to whole windows and small export differences move a count by less than this share
 
 
@@ -58,10 +59,18 @@ def _other_ratio(run: Run) -> float | None:
     return statistics.median(loss / (bpb * math.log(2)) for loss, bpb in pairs) if pairs else None
 
 
+def _rounding(value: float) -> float:
+    """The relative error of a printed number: half a unit of its last digit, at most of the fourth."""
+    digits = max(4, len(f"{value:.10f}".rstrip("0").partition(".")[2]))
+    return float(0.5 * 10.0**-digits / abs(value)) if value else 1.0
+
+
 def _per_token(run: Run) -> float | None:
-    """Bytes per token of the final score; None when the log's val_loss is in nats or bits per byte."""
+    """Bytes per token of the final score; None when val_loss is in nats or bits per byte, or too few digits."""
     ratio = run.bytes_per_token
     if ratio is None or ratio <= 0 or run.val_bpb is None or run.val_loss is None:
+        return None
+    if _rounding(run.val_loss) + _rounding(run.val_bpb) > PRECISE:
         return None
     per_byte = abs(ratio - 1.0) < 0.01 or abs(ratio * math.log(2) - 1.0) < 0.01
     return None if per_byte and (run.val_tokens or 0) < 100_000_000 else ratio
