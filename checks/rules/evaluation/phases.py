@@ -20,11 +20,19 @@ def from_train(data: Iterable[Data]) -> bool:
     return any(d.source == "train" for d in data)
 
 
-def training_steps(trace: Trace) -> list[AdaptEvent]:
-    """Gradient steps on training data, without those of a loop that also steps on validation data (test-time replay)."""
+def training_steps(program: Program) -> list[AdaptEvent]:
+    """Gradient steps on training data, without those of a loop that holds the headline's scores (test-time replay)."""
+    trace = program.trace
+    if trace is None:
+        return []
     steps = [a for a in trace.adapts.values() if a.kind in STEPS]
-    mixed = {loop for a in steps if any(d.source == "val" for d in a.data) for loop, _ in a.loops}
+    mixed = scored_loops(program) & {loop for a in steps if any(d.source == "val" for d in a.data) for loop, _ in a.loops}
     return [a for a in steps if from_train(a.data) and not mixed & {loop for loop, _ in a.loops}]
+
+
+def scored_loops(program: Program) -> set[int]:
+    """Loops in which scores of the headline are made."""
+    return {loop for s in ordering.headline_scores(program) for loop, _ in s.loops}
 
 
 def training_end(program: Program) -> tuple[int, Place] | None:
@@ -32,10 +40,10 @@ def training_end(program: Program) -> tuple[int, Place] | None:
     trace = program.trace
     if trace is None:
         return None
-    scored = {loop for s in ordering.headline_scores(program) for loop, _ in s.loops}
+    scored = scored_loops(program)
     first = first_score(program)
     ends: list[tuple[int, Place]] = []
-    for step in training_steps(trace):
+    for step in training_steps(program):
         loops = [loop for loop, _ in step.loops if loop in trace.loop_exits and loop not in scored]
         outer = max(loops, key=lambda loop: trace.loop_exits[loop], default=None)
         if outer is not None and (first is None or trace.loop_exits[outer] <= first.at):
@@ -60,5 +68,6 @@ def artifact_lines(score: ScoreEvent) -> list[tuple[str, int]]:
 
 def leading_calls(program: Program, place: Place, what: str) -> list[Evidence]:
     """The calls that led to a place, innermost first, without the call of the main function."""
-    inner = [c for c in place.calls[1:] if c[0] in program.scripts][-3:]
-    return [program.at(file, line, what, "") for file, line in reversed(inner)]
+    calls = [c for c in place.calls[1:] if c[0] in program.scripts]
+    nearest = dict.fromkeys([*reversed(calls[-2:]), *calls[:1]])
+    return [program.at(file, line, what, "") for file, line in nearest]

@@ -71,23 +71,18 @@ def _in_evaluation(case: Case) -> list[Evidence]:
     if trace is None:
         return []
     state = {i for s in ordering.headline_scores(case.program) for i in s.state}
-    steps = {a.ident for a in phases.training_steps(trace)}
-    if steps:
-        scored = {loop for s in ordering.headline_scores(case.program) for loop, _ in s.loops}
-        used = [a for a in _on_train(case) if a.kind in phases.STEPS and a.ident not in steps and _within(a, scored)]
-    else:
-        used = [a for a in _on_train(case) if a.ident in state and a.kind in ("table", *phases.STEPS)]
+    steps = {a.ident for a in phases.training_steps(case.program)}
+    scored = phases.scored_loops(case.program)
+    on_train = [a for a in trace.adapts.values() if phases.from_train(a.data)]
+    used = [a for a in on_train if a.kind in phases.STEPS and a.ident not in steps and _within(a, scored)]
+    if not any(a.kind in phases.STEPS for a in on_train):
+        used += [a for a in on_train if a.kind == "table" and a.ident in state]
     if not used:
         return []
     reads = [c for c in trace.calls if c.name == "train-read"]
     rows = [case.program.evidence(a.place, "changes state with training data", "adapt") for a in used[:2]]
     sources = [case.program.evidence(c.place, "reads training tokens", "source") for c in reversed(reads[-3:])]
     return [*sources, *rows]
-
-
-def _on_train(case: Case) -> list[AdaptEvent]:
-    trace = case.program.trace
-    return [a for a in trace.adapts.values() if phases.from_train(a.data)] if trace is not None else []
 
 
 def _within(event: AdaptEvent, loops: set[int]) -> bool:
