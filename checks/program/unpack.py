@@ -20,6 +20,8 @@ from checks.program.unpack_values import ROOT
 
 #: A wrapper has few nodes beside its payload; a script with more is a program of its own that also runs code.
 _WRAPPER_NODES = 1_200
+#: One with fewer still is a mere shell: without the code that it runs there is nothing to analyse.
+_SHELL_NODES = 250
 _WRAPPER_STEPS = 600_000
 _PROGRAM_STEPS = 150_000
 
@@ -45,6 +47,8 @@ _EXEC = frozenset(
         "run_module",
     ]
 )
+#: Those that load a module from a file, which shims around libraries of the machine do as well.
+_LOADERS = frozenset({"exec_module", "load_module", "SourceFileLoader"})
 _DECODE = re.compile(r"[abz]\d\ddecode|unhexlify|a2b_\w+|fromhex|decodebytes|standard_b64decode")
 _START = frozenset(
     {"subprocess", "system", "execv", "execve", "execvp", "import_module", "spec_from_file_location", "popen"}
@@ -71,8 +75,8 @@ class Layer:
 class Unpacked:
     """What a script runs beside (or instead of) its own text.
 
-    ``source`` is the program to analyse: the innermost code of a packed script, or the script's own text when it only
-    runs side code. It is empty when the script is packed and could not be unpacked; then ``reason`` says why.
+    ``source`` is the program to analyse: the innermost code of a packed script (after the script's own text where that
+    is more than a wrapper), or the own text alone when it only makes modules. It is empty when the script is packed and could not be unpacked; then ``reason`` says why.
     ``modules`` maps names to code that the script makes importable; ``files`` what it writes, by path. ``settings`` are
     the environment variables that wrappers set before the code inside runs. ``unresolved`` are lines that run code
     which is not known, each with the reason: their effect is not understood. ``parsed`` is ``source`` parsed, if that
@@ -115,7 +119,8 @@ def unpack(
         followed=None if wrapper else _leading_to(places, tree),
     )
     machine.run_program(tree.body, machine.main)
-    return _result(text, machine, wrapper, places, parsed)
+    shell = wrapper and (decodes or len(nodes(tree)) <= _SHELL_NODES) and not set(places.values()) <= _LOADERS
+    return _result(text, machine, wrapper, shell, places, parsed)
 
 
 def _second_layer(code: str, parsed: dict[str, parse.ParsedModule]) -> ast.Module | None:
@@ -188,7 +193,12 @@ def _leading_to(places: dict[int, str], tree: ast.Module) -> frozenset[str]:
 
 
 def _result(
-    text: str, machine: Machine, wrapper: bool, places: dict[int, str], parsed: dict[str, parse.ParsedModule]
+    text: str,
+    machine: Machine,
+    wrapper: bool,
+    shell: bool,
+    places: dict[int, str],
+    parsed: dict[str, parse.ParsedModule],
 ) -> Unpacked | None:
     layers = tuple(
         Layer(
@@ -211,8 +221,8 @@ def _result(
     depth = max((layer.depth for layer in layers), default=0)
     if any(failed == depth for _, _, failed in machine.failures):
         main = ""  # the innermost code is itself a wrapper that could not be unpacked
-    packed = wrapper and (bool(main) or bool(unresolved))
-    source = main if packed else text
+    packed = bool(main) or (bool(unresolved) and shell)
+    source = text if not packed else main if wrapper or not main else f"{text}\n{main}"
     reason = ""
     if packed and not main:
         reason = "; ".join(f"line {line}: {why}" for line, why in unresolved[:3])

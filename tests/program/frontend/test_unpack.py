@@ -109,6 +109,14 @@ def test_code_that_is_run_and_not_known_is_named_in_an_ordinary_script() -> None
     assert [line for line, _ in found.unresolved] == [402]
 
 
+def test_a_decoy_around_the_packed_code_hides_nothing() -> None:
+    decoy = "".join(f"def g{i}(x):\n    return {i} * x.a[{i}](x, {i})\n" for i in range(200))
+    text = decoy + PACKED["lzma, aliases"] + "\n"
+    found = unpacked(text)
+    assert found is not None
+    assert found.packed and found.source == f"{text}\n{INNER}"
+
+
 def test_nothing_is_executed(tmp_path: Path) -> None:
     """Code that would leave a trace if any of it ran, through every door that the fold knows."""
     trap = f"open({str(tmp_path)!r} + '/trap', 'w')"
