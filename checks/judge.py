@@ -69,8 +69,8 @@ def judge(
     notes = (*pull_request.notes, *(note for r in readings for note in _notes(r.submission)))
     findings = judge_one.whole() if pull_request.changes else ()
     submissions = tuple(judge_one.submission(r) for r in readings)
-    if not readings and not claims_submission(findings):
-        findings, notes = (), (NO_SUBMISSION, *notes)
+    if not readings:
+        findings, notes = _without_folder(findings), (NO_SUBMISSION, *notes)
     verdict = Verdict(
         tool_version=options.tool_version,
         rulebook=RulebookRef(
@@ -97,6 +97,13 @@ def judge(
     return weigh(verdict)
 
 
+def _without_folder(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """What to say where nothing was judged: nothing, or that a claim lacks its files; never blocking."""
+    if not claims_submission(findings):
+        return ()
+    return tuple(replace(f, blocking=False) for f in findings if f.rule == "missing-files")
+
+
 def _notes(submission: Submission) -> list[str]:
     """What of a folder was not read; a reader of the report has to know."""
     place = "" if submission.path == FOLDER_ITSELF else f"{submission.path}: "
@@ -112,7 +119,7 @@ def weigh(verdict: Verdict) -> Verdict:
     """Conclude from the findings as they stand: each folder by its own, the pull request by all.
 
     A pull request without a record folder is no submission: nothing was judged, so it is undetermined, for a person to
-    look at. It is judged only where it claims a result all the same.
+    look at; unless it claims a result all the same, and so lacks its files.
     """
     if not verdict.submissions and not claims_submission(verdict.findings):
         return replace(verdict, verdict=Outcome.UNDETERMINED, recommendation=Recommendation.HUMAN_REVIEW)

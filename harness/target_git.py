@@ -109,6 +109,10 @@ class Repository:
         words = self._ask("show", "-s", "--format=%at", "--no-show-signature", commit).split()
         return int(words[0]) if words and words[0].isdigit() and int(words[0]) < 2**33 else None
 
+    def subject(self, commit: str) -> str:
+        """Return the first line of a commit's message, at most 300 characters."""
+        return _text(self._ask("show", "-s", "--format=%s", "--no-show-signature", commit)).strip()[:300]
+
     def changes(self, base: str, head: str) -> list[Change]:
         """Return the paths that differ between two commits or trees, renames taken as delete and add."""
         fields = self._ask("diff-tree", "-r", "-z", "--no-renames", "--name-status", "--no-ext-diff", base, head)

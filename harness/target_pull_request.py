@@ -33,6 +33,7 @@ def read_pull_request(repository: Repository, ref: str, base_ref: str | None = N
     folders = _added_folders(repository, changes, base)
     if not folders:
         base, changes, folders = _own_commits(repository, upstream, head, base, changes, notes)
+    title = None if folders else _subject(repository, upstream, head, notes)
     number = _PULL.search(ref)
     created = _created(repository, upstream, head, folders)
     if created is not None:
@@ -44,6 +45,7 @@ def read_pull_request(repository: Repository, ref: str, base_ref: str | None = N
         head=head,
         base=base,
         created=created,
+        title=title,
         changes=_with_sizes(repository, changes, head),
         submissions=read_folders(repository, head, folders),
         notes=tuple(notes),
@@ -167,6 +169,15 @@ def _created(repository: Repository, upstream: str, head: str, folders: Sequence
             seconds = repository.author_time(commits[0])
             return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.timezone.utc)
     return None
+
+
+def _subject(repository: Repository, upstream: str, head: str, notes: list[str]) -> str | None:
+    """Return the subject of the branch's last commit: without a record folder, only words say what is meant."""
+    own = repository.commits("--no-merges", "--max-count=1", head, f"^{upstream}")
+    subject = repository.subject(own[0]) if own else ""
+    if subject:
+        notes.append("the pull request's title is not in git: the subject of its last commit stands for it")
+    return subject or None
 
 
 def _with_sizes(repository: Repository, changes: Sequence[Change], head: str) -> tuple[Change, ...]:

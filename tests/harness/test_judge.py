@@ -137,6 +137,17 @@ def test_a_pull_request_without_a_record_folder_is_no_submission(tmp_path: Path)
     assert exit_status(verdict) == 0
 
 
+def test_a_claim_without_a_record_folder_lacks_its_files_and_is_no_submission(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo")
+    repo.git("checkout", "-q", "-b", "mine")
+    repo.commit({"train_gpt.py": b"print(2)\n"}, "Record: 1.0451 BPB (3-seed mean 1.0461)")
+    verdict = judge(read_target(Target(git_dir=repo.path, ref="mine", base="main")), BOOK, Options())
+    assert [(f.rule, f.status, f.blocking) for f in verdict.findings] == [("missing-files", Status.FAIL, False)]
+    assert verdict.notes[0] == judging.NO_SUBMISSION
+    assert verdict.verdict is Outcome.INCOMPLETE
+    assert exit_status(verdict) == 0
+
+
 def test_two_folders_are_judged_each_and_together(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "repo")
     second = "records/track_non_record_16mb/2026-04-02_Other"
