@@ -250,9 +250,20 @@ class Machine:
         if known is None:
             known = len(self.trace.lookups)
             self._lookup_keys[ident_key] = known
-            causal = bool(state) and all(self._earlier(self.trace.adapts[a].data, key) for a in state)
-            self.trace.lookups[known] = LookupEvent(known, self.steps, self.place(), table_line, key, mixed, state, causal, row)
+            causal = bool(state) and all(self._behind(self.trace.adapts[a], key) for a in state)
+            self.trace.lookups[known] = LookupEvent(
+                known, self.steps, self.place(), table_line, key, mixed, state, causal, row,
+                any(isinstance(x, Flag) and x.name in ("artifact", "loaded") for x in table),
+            )  # fmt: skip
         return Looked(known)
+
+    def _behind(self, adapt: AdaptEvent, key: frozenset[Data]) -> bool:
+        """Whether a table update lies behind the key that is read now, in the order of the stream."""
+        selecting = {loop for d in key for loop, _ in d.symbols}
+        if self.loops and not selecting & {loop for loop, _ in self.loops}:
+            loop, now = self.loops[-1]  # bytes of tokens, walked one by one: the walk itself is the order
+            return any(same == loop and k < now for same, k in adapt.loops)
+        return self._earlier(adapt.data, key)
 
     def _earlier(self, data: frozenset[Data], key: frozenset[Data]) -> bool:
         """Whether all of the data was selected in earlier iterations of loops that select the key."""

@@ -59,7 +59,7 @@ class LookupEvent:
     """A table read at a key made of tokens. ``mixed``: the key mixes several tokens arithmetically, as a hash does.
 
     ``causal``: everything in the table came from earlier iterations of the loop that made the key. ``row``: the entry
-    of a row that was normalised before.
+    of a row that was normalised before. ``loaded``: the table was read from a file.
     """
 
     ident: int
@@ -71,6 +71,7 @@ class LookupEvent:
     state: frozenset[int]
     causal: bool = False
     row: bool = False
+    loaded: bool = False
 
 
 @dataclass(frozen=True)
