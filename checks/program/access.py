@@ -206,7 +206,11 @@ class Access(Machine):
         if isinstance(ref, ClassObject):
             if name == "__name__":
                 return Value(ref.name, text=ref.name)
-            return ref.find(name)
+            found = ref.find(name)
+            for candidate in found.refs if found is not None else ():
+                if isinstance(candidate, Function) and "classmethod" in candidate.decorators:
+                    return Value(refs=(Bound(Value(refs=(ref,)), candidate, name),))
+            return found
         if isinstance(ref, Instance):
             return self._instance_attribute(ref, name)
         if isinstance(ref, (Cell, Parameters)):

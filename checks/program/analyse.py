@@ -139,6 +139,8 @@ def analyse(
             else:
                 inferred = {}
     reports = order.headline(machine.trace, label)
+    if machine.trace.exhausted and (not label or not order.prints(machine.trace, label)):
+        reports = []  # what was reached is not the number that counts
     return Program(
         front.scripts, front.headline, "", machine.trace, tuple(reports), front.native, front.not_understood,
         inferred,

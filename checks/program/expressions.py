@@ -160,6 +160,9 @@ class Expressions(Calls):
         if self.is_score(left) and any(isinstance(x, Flag) and x.name == "target-bytes" for x in right.labels):
             return frozenset({Flag("bytes-spread", self.line, self.file)})
         mine = {x for x in left.labels if isinstance(x, Looked)}
+        below = frozenset(x.event for x in right.labels if isinstance(x, Looked))
+        if below and {x.event for x in mine} - below:
+            return frozenset({Flag("ratio", 0, (frozenset(x.event for x in mine), below))})
         if mine and mine == {x for x in right.labels if isinstance(x, Looked)}:
             return frozenset({Flag("row", 0)})
         return frozenset()

@@ -198,6 +198,7 @@ class Machine:
         foreign = [x for x in other if isinstance(x, Adapted) or self._matters(x)]
         if not foreign:
             return None
+        foreign += [x for x in other if isinstance(x, Flag) and x.name == "ratio"]
         base = frozenset(x.event for v in scored for x in v.labels if isinstance(x, Scored))
         targets = frozenset(d for ident in base for d in self.trace.scores[ident].targets)
         result = self._score(targets, frozenset(foreign), base)

@@ -11,6 +11,7 @@ from checks.program.values import (
     UNKNOWN,
     Adapted,
     Cell,
+    ClassObject,
     Data,
     External,
     Flag,
@@ -120,6 +121,8 @@ class Methods(Library):
         if isinstance(ref, (Parameters, Cell, Gradient)) and name in _COPIES:
             state = ref.owner if isinstance(ref, (Parameters, Gradient)) else ref
             return Value(refs=(Cell(self.line, self.state(state)),), labels=owner.labels, symbols=owner.symbols)
+        if isinstance(ref, ClassObject) and name == "__new__":
+            return Value(refs=(Instance(ref, line=self.line),))
         if isinstance(ref, External) and ref.name == "super()":
             return self._super_method(name, args, keywords)
         return None

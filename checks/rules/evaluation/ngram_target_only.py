@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checks.program.trace import BlendEvent, LookupEvent, ScoreEvent
-from checks.program.values import Adapted, Looked
+from checks.program.values import Adapted, Flag, Looked
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.verdict import Finding, Group
@@ -60,13 +60,21 @@ def target_lookups(case: Case, blend: BlendEvent, scores: list[ScoreEvent]) -> l
     if trace is None:
         return []
     looked = [trace.lookups[x.event] for x in blend.other if isinstance(x, Looked)]
+    ratios = [x.detail for x in blend.other if isinstance(x, Flag) and x.name == "ratio"]
     open_targets = {d.symbols for s in scores for d in s.targets if d.role == ""}
     found = []
     for lookup in looked:
         if lookup.row:
             continue
         target = any(d.source == "val" and (d.role == "y" or (d.role == "" and d.symbols in open_targets)) for d in lookup.key)
-        context = any(other.key < lookup.key for other in looked if other.mixed or other.state)
-        if (target or (lookup.mixed and context)) and (lookup.state or lookup.mixed):
+        ratio = lookup.mixed and any(
+            lookup.ident in above and any(_roles(trace.lookups[i]) < _roles(lookup) for i in below) for above, below in ratios
+        )
+        if (target or ratio) and (lookup.state or lookup.mixed):
             found.append(lookup)
     return found
+
+
+def _roles(lookup: LookupEvent) -> frozenset[str]:
+    """Roles of the validation tokens in a key: the denominator's key is the context, the numerator's adds the target."""
+    return frozenset(d.role for d in lookup.key if d.source == "val")
