@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from checks import reading
+from checks.facts import facts
 from checks.rulebook import Rulebook
 from checks.rules.base import Case, PullRequestCase, Verdicts
 from checks.rules.registry import Rule, rules
@@ -167,7 +168,7 @@ class _Judge:
             packed=script.packed if script is not None else False,
             verdict=Outcome.UNDETERMINED,
             recommendation=Recommendation.HUMAN_REVIEW,
-            facts=reading.facts(read),
+            facts=facts(read),
             findings=tuple(self._with_places(submission, f) for f in findings),
         )
 
