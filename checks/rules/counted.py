@@ -19,8 +19,7 @@ _NUMBER = re.compile(r"(?<![\d.+\-−])(\d\.\d{4,10})(?![\d.])")
 _IDENTITY = re.compile(
     r"(_PATH|_DIR|_FILE|_FILES|_ROOT|_LOG|_PORT|_ID|_NAME|_TAG|_DEVICE|_PREFIX|_OUT|_OUTPUT)$|^(SEED|WANDB|NCCL|TORCH|CUDA|LOG)_?"
 )
-SAME = 5e-9  # two logs that print the same eight digits are the same run
-MAX_CHOICES = 4096
+MAX_CHOICES = 512
 FAR = 0.02  # bpb between runs of one seed: no repetition of one another, but other configurations
 
 
@@ -62,8 +61,8 @@ def counted(case: Case) -> Counted:
         chosen = _one_a_seed(case, complete)
         if not _supports(case, chosen):
             chosen = _one_a_seed(case, _of_submitted_script(case, complete, left))
-    reasons = {id(r) for r, _ in left}
-    left += [(r, _why(r, chosen)) for r in complete if r not in chosen and id(r) not in reasons]
+    settled = {id(r) for r, _ in left} | {id(r) for r in chosen}
+    left += [(r, _why(r, chosen)) for r in complete if id(r) not in settled]
     trained = [_training_of(case, r) for r in chosen] or _trained_only(case)
     return Counted(tuple(chosen), tuple(left), tuple(trained))
 
@@ -111,21 +110,20 @@ def _parts(run: Run, twins: Sequence[Score]) -> list[dict[str, object]]:
 
 def _complete(runs: Sequence[Run], left: list[tuple[Run, str]]) -> list[Run]:
     complete: list[Run] = []
+    by_score: dict[tuple[int | None, str], Run] = {}
     for run in runs:
         if not run.complete or run.val_bpb is None:
             left.append((run, run.reason or "it has no final score"))
-        elif twin := next((r for r in complete if _same_run(r, run)), None):
+            continue
+        twin = by_score.setdefault((run.seed, f"{run.val_bpb:.8f}"), run)
+        if twin is not run and _same_training(twin, run):
             left.append((run, f"it is a second log of the run in {twin.log}"))
         else:
             complete.append(run)
     return complete
 
 
-def _same_run(one: Run, other: Run) -> bool:
-    if one.seed != other.seed or one.val_bpb is None or other.val_bpb is None:
-        return False
-    if abs(one.val_bpb - other.val_bpb) > SAME:
-        return False
+def _same_training(one: Run, other: Run) -> bool:
     times = (one.train_seconds, other.train_seconds)
     return None in times or times[0] == times[1]
 

@@ -10,6 +10,7 @@ from checks.submission.model import Run, SourceFile, Submission
 from checks.verdict import Evidence
 
 README_LIMIT = 400_000
+MAX_LINE = 4_000
 _README = re.compile(r"readme(\.(md|txt|rst))?$", re.IGNORECASE)
 
 
@@ -51,11 +52,11 @@ def readmes(submission: Submission) -> tuple[SourceFile, ...]:
 
 
 def readme_lines(case: Case) -> Iterator[tuple[str, int, str]]:
-    """Yield (file, line number, text) of the README, bounded."""
+    """Yield (file, line number, text) of the README, bounded in size and line length."""
     for file in readmes(case.submission):
         text = file.read(README_LIMIT).decode("utf-8", "replace")
         for number, line in enumerate(text.splitlines(), 1):
-            yield file.name, number, line
+            yield file.name, number, line[:MAX_LINE]
 
 
 def name_run(run: Run) -> str:

@@ -29,6 +29,7 @@ _DENIED = re.compile(
     r"|\btrain(?:ing)?[- ](?:data|shards?|set|split|tokens?)\b",
     re.IGNORECASE,
 )
+SHOWN = 4
 AROUND = 4  # lines above and below that belong to the passage
 
 
@@ -56,7 +57,7 @@ def _told(case: Case) -> list[Evidence]:
     lines = list(readme_lines(case))
     found = []
     for index, (name, number, line) in enumerate(lines):
-        if not _DUMPED.search(line):
+        if len(found) >= SHOWN or not _DUMPED.search(line):
             continue
         passage = " ".join(text for _, _, text in lines[max(0, index - AROUND) : index + AROUND + 1])
         if (
@@ -66,4 +67,4 @@ def _told(case: Case) -> list[Evidence]:
             and not _DENIED.search(line)
         ):
             found.append(at(case, name, number, line.strip()[:160], "adapt"))
-    return found[:4]
+    return found
