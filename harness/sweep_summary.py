@@ -13,6 +13,7 @@ from typing import Any
 
 from checks.verdict import Finding, Group, Status, Verdict
 from harness.sweep import Reviewed
+from reports.escaping.csv import cell
 
 COLUMNS = (
     *("name", "pr", "head", "verdict", "recommendation", "folders", "script", "packed", "claimed_val_bpb"),
@@ -107,12 +108,9 @@ def write(results: Sequence[Reviewed], folder: Path) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows([_cell(r[name]) for name in COLUMNS] for r in rows)
+    writer.writerows([_joined(r[name]) for name in COLUMNS] for r in rows)
     (folder / "summary.csv").write_text(text.getvalue(), encoding="utf-8")
 
 
-def _cell(value: Any) -> str:
-    """Return a CSV cell that no spreadsheet takes for a formula."""
-    text = " ".join(str(v) for v in value) if isinstance(value, list) else "" if value is None else str(value)
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return f"'{text}" if text[:1] in "=+-@" else text
+def _joined(value: Any) -> str:
+    return cell(" ".join(str(v) for v in value) if isinstance(value, list) else value)
