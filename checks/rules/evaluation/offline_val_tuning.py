@@ -55,7 +55,7 @@ def by_readme(case: Case, say: Verdicts) -> Finding:
 def _told(case: Case) -> list[Evidence]:
     """Passages of a few lines that name a search, stored predictions, the validation data and a knob."""
     lines = list(readme_lines(case))
-    found = []
+    found: list[Evidence] = []
     for index, (name, number, line) in enumerate(lines):
         if len(found) >= SHOWN or not _DUMPED.search(line):
             continue
