@@ -76,11 +76,11 @@ class Unpacked:
     """What a script runs beside (or instead of) its own text.
 
     ``source`` is the program to analyse: the innermost code of a packed script (after the script's own text where that
-    is more than a wrapper), or the own text alone when it only makes modules. It is empty when the script is packed and could not be unpacked; then ``reason`` says why.
-    ``modules`` maps names to code that the script makes importable; ``files`` what it writes, by path. ``settings`` are
-    the environment variables that wrappers set before the code inside runs. ``unresolved`` are lines that run code
-    which is not known, each with the reason: their effect is not understood. ``parsed`` is ``source`` parsed, if that
-    was needed.
+    is more than a wrapper), or the own text alone when it only makes modules. It is empty when the script is packed and
+    could not be unpacked; then ``reason`` says why. ``modules`` maps names to code that the script makes importable;
+    ``files`` what it writes, by path. ``settings`` are the environment variables that wrappers set before the code
+    inside runs. ``unresolved`` are lines that run code which is not known, each with the reason: their effect is not
+    understood. ``parsed`` is ``source`` parsed, if that was needed.
     """
 
     source: str
@@ -218,6 +218,11 @@ def _result(
         main = next(iter(named.values()))
     if not layers and not unresolved:
         return None
+    written = {path: _text(machine.files[path]) for path in sorted(machine.written)}
+    if wrapper:
+        named.update(
+            {_module_name(path): code for path, code in written.items() if path.endswith(".py") and code != main}
+        )
     depth = max((layer.depth for layer in layers), default=0)
     if any(failed == depth for _, _, failed in machine.failures):
         main = ""  # the innermost code is itself a wrapper that could not be unpacked
@@ -232,11 +237,17 @@ def _result(
         layers=layers,
         reason=reason,
         modules=named,
-        files={path.removeprefix(ROOT + "/"): _text(machine.files[path]) for path in sorted(machine.written)},
+        files={path.removeprefix(ROOT + "/"): code for path, code in written.items()},
         settings=tuple(EnvConstant(name, value, line) for name, (value, line) in machine.settings.items()),
         unresolved=unresolved,
         parsed=parsed.get(source),
     )
+
+
+def _module_name(path: str) -> str:
+    """The name under which a file written by a wrapper is imported: its path below the folder that holds it."""
+    below = path.removeprefix(ROOT + "/") if path.startswith(ROOT) else re.sub(r"^/tmp/(made\d+/)?", "", path)
+    return below.removesuffix(".py").strip("/").replace("/", ".")
 
 
 def _innermost(executed: list[Executed]) -> str:

@@ -77,6 +77,7 @@ def test_files_that_the_wrapper_writes() -> None:
     assert found is not None
     assert found.source == "import helper"
     assert [name.rpartition("/")[2] for name in found.files] == ["helper.py", "run.py"]
+    assert dict(found.modules) == {"helper": "def f(): pass"}
 
 
 def test_modules_made_of_strings_in_an_ordinary_script() -> None:
