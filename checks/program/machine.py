@@ -183,9 +183,11 @@ class Machine:
             kept = frozenset(label for label in used if isinstance(label, (Uses, Flag)))
             for ident in base:
                 kept |= self.trace.scores[ident].used
+            trained = frozenset(x for x in used if isinstance(x, Data) and x.source == "train")
             self.trace.scores[known] = ScoreEvent(
-                known, self.steps, self.place(), targets, frozenset(state), kept, self.loop_symbols, base, frozenset(lookups)
-            )
+                known, self.steps, self.place(), targets, frozenset(state), kept, self.loop_symbols, base,
+                frozenset(lookups), trained=trained,
+            )  # fmt: skip
         flags = {label for label in used if isinstance(label, Flag) and label.name not in ("artifact", "mask", "file", "prob", "logprob", "loaded", "mixed-key", "multiplied")}
         return Value(labels=frozenset({Scored(known), *flags}))
 

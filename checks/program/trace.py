@@ -25,7 +25,8 @@ class Place:
 class ScoreEvent:
     """A loss on tokens. ``targets``: what was scored; ``state``: adapt events that the prediction depended on.
 
-    ``base`` lists the score events that this one re-weights or blends (a mixture), empty for a plain loss.
+    ``base`` lists the score events that this one re-weights or blends (a mixture), empty for a plain loss. ``trained``:
+    training tokens that the prediction was computed from other than through a state.
     """
 
     ident: int
@@ -38,6 +39,7 @@ class ScoreEvent:
     base: frozenset[int] = frozenset()
     lookups: frozenset[int] = frozenset()
     gradient: bool = True
+    trained: frozenset[Data] = frozenset()
 
 
 @dataclass(frozen=True)

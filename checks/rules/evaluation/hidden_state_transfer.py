@@ -13,6 +13,7 @@ _CLEARS = "Write what evaluation needs into the counted artifact and read it bac
 
 def check(case: Case) -> Finding:
     """Look for tables, stored states and side files that training filled and the headline's scores read."""
+    case = phases.at_the_end(case)
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
     end = phases.training_end(case.program)
     trace = case.program.trace
@@ -80,7 +81,7 @@ def _derived(case: Case, trace: Trace, end: int) -> list[Evidence]:
         if c.name == "train-derived" and end < c.at <= last and {loop for loop, _ in c.loops} & loops
     ]  # fmt: skip
     held = [c for c in trace.calls if c.name == "train-derived" and c.at <= end]
-    if not reads:
+    if not reads or not any(s.trained for s in scores):
         return []
     rows = [case.program.evidence(c.place, "evaluation reads values of training tokens", "score") for c in reads[:2]]
     rows += phases.leading_calls(case.program, reads[0].place, "leads to the read")

@@ -15,6 +15,7 @@ _OFFICIAL = re.compile(r"fineweb|parameter-golf|\btokenizer|\bdatasets?\b|\bpip\
 
 def check(case: Case) -> Finding:
     """Look for downloads and requests after training, or in a script that only evaluates."""
+    case = phases.at_the_end(case)
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
     calls = _fetches(case)
     if calls:

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from checks.program import order
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, CallEvent, Place, ScoreEvent, Trace
 from checks.program.values import Data, Flag
+from checks.rules.base import Case
 from checks.rules.evaluation import ordering
 from checks.verdict import Evidence
 
 #: Kinds of adaptation that a training loop makes.
 STEPS = ("gradient", "inplace", "free-gradient")
 READS = ("train-read", "model")
+
+
+def at_the_end(case: Case) -> Case:
+    """The case with the reports after training as headline, where a log's last score is one of the training loop's."""
+    program = case.program
+    trace = program.trace
+    if trace is None or not program.reports:
+        return case
+    loops = {loop for a in trace.adapts.values() if a.kind in STEPS and from_train(a.data) for loop, _ in a.loops}
+    if not all(loops & {loop for loop, _ in r.loops} for r in program.reports):
+        return case
+    final = [r for r in order.headline(trace) if not loops & {loop for loop, _ in r.loops}]
+    return replace(case, program=replace(program, reports=tuple(final))) if final else case
 
 
 def from_train(data: Iterable[Data]) -> bool:

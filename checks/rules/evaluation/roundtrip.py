@@ -13,6 +13,7 @@ CODE = "roundtrip"
 
 def check(case: Case) -> Finding:
     """Fail when the headline's weights were trained in this run and never passed through a file or a decompressor."""
+    case = phases.at_the_end(case)
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
     trace = case.program.trace
     scores = ordering.headline_scores(case.program)
@@ -35,7 +36,10 @@ def _raw(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[ScoreEvent]
     own = [s for s in scores if any(isinstance(x, Uses) for x in s.used)]
     if not own or any(phases.artifact_lines(s) for s in scores) or phases.training_end(case.program) is None:
         return []
-    trained = {a.ident for a in phases.training_steps(case.program)}
+    steps = phases.training_steps(case.program)
+    if {loop for a in steps for loop, _ in a.loops} & {loop for r in case.program.reports for loop, _ in r.loops}:
+        return []
+    trained = {a.ident for a in steps}
     in_memory = any(s.state & trained for s in own) or _overwritten(trace, own)
     return own if in_memory else []
 

@@ -13,6 +13,7 @@ _SHOWN = 7
 
 def check(case: Case) -> Finding:
     """Find reads of training data after the training loop, and let the clock decide what they are."""
+    case = phases.at_the_end(case)
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
     replayed = _in_evaluation(case)
     if replayed:
