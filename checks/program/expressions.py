@@ -144,6 +144,9 @@ class Expressions(Calls):
         labels = merge_labels(values)
         if op in (ast.Div, ast.FloorDiv, ast.Pow) and len(values) == 2:
             labels = labels | self._quotient(values[0], values[1])
+        if op in (ast.Add, ast.Sub) and any(isinstance(v.const, float) and 1e-6 < abs(v.const) < 0.5 for v in values):
+            if any(self.is_score(v) for v in values):
+                labels = labels | {Flag("offset", self.line, self.file)}
         if op is ast.Mult or op is ast.Div:
             scaled = self._scaled(op, values, labels)
             if scaled is not None:

@@ -1,4 +1,4 @@
-"""What the clock says of calibration after the training loop: inside a reserve, over it, or with none (rulebook, 7 and 15)."""
+"""What the clock says of calibration after the training loop: inside a reserve, over it, or with none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from checks.submission.model import Run
 from checks.verdict import Evidence, Status
 
 _RESERVED_IN_CODE = re.compile(r"-\s*[\w.]*reserve|reserve[\w.]*\s*-", re.I)
-_RESERVE_SETTING = re.compile(r"(?:GPTQ|CALIB|QUANT|HESS|EXPORT|WALLCLOCK|TIME)\w*RESERVE|RESERVE\w*(?:_S|_MS|_SECONDS)?$")
+_RESERVE_SETTING = re.compile(
+    r"(?:GPTQ|CALIB|QUANT|HESS|EXPORT|WALLCLOCK|TIME)\w*RESERVE|RESERVE\w*(?:_S|_MS|_SECONDS)?$"
+)
 _CAP_SETTING = re.compile(r"WALLCLOCK|TRAIN_(?:TIME|SECONDS|BUDGET)|TIME_(?:LIMIT|BUDGET)")
 
 
@@ -60,14 +62,18 @@ def _of_run(case: Case, run: Run, cap: float, tolerated: float, honest: float) -
         evidence.append(_line(case, run, line, "the calibration", "source"))
     rows = tuple(evidence)
     if case.non_record and stop > tolerated:
-        return Decision(Status.PASS, f"a non-record run of {stop:,.0f} s, to which no clock of {cap:.0f} s applies.", rows)
+        return Decision(
+            Status.PASS, f"a non-record run of {stop:,.0f} s, to which no clock of {cap:.0f} s applies.", rows
+        )
     took = f" and the calibration takes {seconds:.1f} s" if seconds else ""
     if stop >= cap and not reserve:
         return Decision(Status.FAIL, f"The clock stops at {stop:.3f} s with nothing in reserve{took}.", rows)
     if not seconds and total <= cap:
         if cap - stop >= honest:
             return Decision(Status.PASS, f"training stops at {stop:.1f} s and leaves {cap - stop:.1f} s for it.", rows)
-        return Decision(Status.WARN, f"The stop at {stop:.3f} s leaves {cap - stop:.3f} s, and no log says how long it takes.", rows)
+        return Decision(
+            Status.WARN, f"The stop at {stop:.3f} s leaves {cap - stop:.3f} s, and no log says how long it takes.", rows
+        )
     if total <= cap:
         return Decision(Status.PASS, f"training stops at {stop:.1f} s{took}, within {cap:.0f} s.", rows)
     status = Status.WARN if total <= tolerated else Status.FAIL
@@ -84,10 +90,17 @@ def _from_configuration(case: Case, cap: float) -> Decision:
     where = f" ({name}={caps[name]:g})" if name else ""
     rows = tuple(subtracted)
     if (not subtracted and not reserve and caps.get(name, cap) >= cap) and (name or not _mentions_other_cap(case)):
-        return Decision(Status.FAIL, f"The training loop runs to {limit:.0f} s{where}, nothing is in reserve, and no log shows an earlier stop.")
+        return Decision(
+            Status.FAIL,
+            f"The training loop runs to {limit:.0f} s{where}, nothing is in reserve, and no log shows an earlier stop.",
+        )
     if case.non_record and limit > 2 * cap:
         return Decision(Status.PASS, f"a non-record run to which no clock of {cap:.0f} s applies.")
-    return Decision(Status.WARN, f"A reserve is configured{where}, but no log shows the stop and how long the calibration takes.", rows)
+    return Decision(
+        Status.WARN,
+        f"A reserve is configured{where}, but no log shows the stop and how long the calibration takes.",
+        rows,
+    )
 
 
 def _reserved_in_code(case: Case) -> list[Evidence]:

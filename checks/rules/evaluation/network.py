@@ -36,7 +36,7 @@ def check(case: Case) -> Finding:
 
 
 def _fetches(case: Case) -> list[CallEvent]:
-    """Calls of the network on the way to the headline that fetch something else than data and tokenizer before training."""
+    """Calls of the network on the way to the headline, other than for data and tokenizer before training."""
     trace = case.program.trace
     if trace is None:
         return []

@@ -1,4 +1,4 @@
-"""Where training ends in a trace, and what reads training data after it: shared by the rules on training data and network."""
+"""Where training ends in a trace, and what reads training data after it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def training_steps(program: Program) -> list[AdaptEvent]:
     if trace is None:
         return []
     steps = [a for a in trace.adapts.values() if a.kind in STEPS]
-    mixed = scored_loops(program) & {loop for a in steps if any(d.source == "val" for d in a.data) for loop, _ in a.loops}
+    mixed = scored_loops(program) & {
+        loop for a in steps if any(d.source == "val" for d in a.data) for loop, _ in a.loops
+    }
     return [a for a in steps if from_train(a.data) and not mixed & {loop for loop, _ in a.loops}]
 
 
@@ -52,7 +54,7 @@ def scored_loops(program: Program) -> set[int]:
 
 
 def training_end(program: Program) -> tuple[int, Place] | None:
-    """Position and place of the last loop that trains and does not hold the headline's scores; None when there is none."""
+    """Position and place of the last training loop without scores of the headline; None when there is none."""
     trace = program.trace
     if trace is None:
         return None

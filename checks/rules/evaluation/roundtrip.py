@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checks.program.trace import ScoreEvent, Trace
-from checks.program.values import Uses
+from checks.program.values import Flag, Uses
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering, phases
 from checks.verdict import Evidence, Finding, Group
@@ -32,7 +32,7 @@ def check(case: Case) -> Finding:
 
 
 def _raw(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[ScoreEvent]:
-    """The headline's scores, if every one of them uses a model and none an artifact, and the script trains the model."""
+    """The headline's scores, if the script trains the model that they use and none of them uses an artifact."""
     own = [s for s in scores if any(isinstance(x, Uses) for x in s.used)]
     if not own or any(phases.artifact_lines(s) for s in scores) or phases.training_end(case.program) is None:
         return []
@@ -47,7 +47,7 @@ def _raw(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[ScoreEvent]
 def _overwritten(trace: Trace, scores: list[ScoreEvent]) -> bool:
     """Whether weights from memory were loaded over those of the artifact, after it was written."""
     written = [c.at for c in trace.calls if c.name in ("open-write", "save-file")]
-    return bool(written) and any(getattr(x, "name", "") == "loaded" for s in scores for x in s.used)
+    return bool(written) and any(isinstance(x, Flag) and x.name == "loaded" for s in scores for x in s.used)
 
 
 def _evidence(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[Evidence]:
@@ -55,9 +55,10 @@ def _evidence(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[Eviden
     score = scores[0]
     rows = [program.evidence(score.place, "loss of the headline", "score")]
     rows += phases.leading_calls(program, score.place, "calls the evaluation")
-    for label in score.used:
-        if getattr(label, "name", "") == "loaded":
-            rows.append(Evidence(program.at(score.place.file, label.line, "").file, label.line, label.line, what="loads weights"))
+    loads = {x for x in score.used if isinstance(x, Flag) and x.name == "loaded"}
+    rows += [program.at(str(x.detail), x.line, "loads weights from memory") for x in sorted(loads)[:2]]
+    added = {x for r in program.reports for x in r.labels if isinstance(x, Flag) and x.name == "offset"}
+    rows += [program.at(str(x.detail), x.line, "adds a constant to the score") for x in sorted(added)[:2]]
     exports = [c for c in trace.calls if c.name in ("open-write", "save-file")]
     rows += [program.evidence(c.place, "writes the artifact", "source") for c in exports[-1:]]
     for report in program.reports:

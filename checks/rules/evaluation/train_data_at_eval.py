@@ -1,4 +1,4 @@
-"""train-data-at-eval: after the training clock stopped, nothing reads training data (README; #569, #606, #639, #706)."""
+"""train-data-at-eval: after the training clock stopped, nothing reads training data (#569, #606, #639, #706)."""
 
 from __future__ import annotations
 
