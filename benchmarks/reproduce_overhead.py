@@ -1,10 +1,12 @@
 """What the harness costs a run, and how fast it kills.
 
     python benchmarks/reproduce_overhead.py --pairs 5 --iterations 60
+    python benchmarks/reproduce_overhead.py --pairs 8 --light 10
 
 Overhead: the reference at toy scale by torchrun with two processes, alone and through the sandbox with clocks, file
 events, artifact and record, in turns (A B B A ...) so that a drift of the machine falls on both. Goal: under 2 % of the
-wall time. The harness's own CPU seconds are given beside it: on a busy machine they are the steadier figure.
+wall time. ``--light SECONDS`` takes a script of one process that prints and works half of the time instead: less at the
+mercy of a busy machine. The harness's own CPU seconds are given beside it; they are the steadiest figure there.
 Kill: from the decision to stop until no process of the run is left, for a run of many processes that ignore signals.
 """
 
@@ -36,14 +38,46 @@ from harness.sandbox import Bubblewrap, Confined, Confinement, FileEvent, Limits
 from harness.sandbox.environment import base_environment
 
 REFERENCE = Path(__file__).parents[1] / "reference_submission"
+LIGHT = """import os, sys, time
+with open(os.environ["DATA_PATH"] + "/fineweb_train_000000.bin", "rb") as file:
+    file.read()
+began, step, seconds = time.monotonic(), 0, float(os.environ["LIGHT_SECONDS"])
+while time.monotonic() - began < seconds:
+    until = time.process_time() + 0.025
+    while time.process_time() < until:
+        sum(range(1000))
+    time.sleep(0.025)
+    step += 1
+    spent = time.monotonic() - began
+    print(f"step:{step}/100000 train_loss:2.0 train_time:{1000 * spent:.0f}ms", flush=True)
+with open("final_model.ptz", "wb") as file:
+    file.write(os.urandom(1 << 24))
+with open("final_model.ptz", "rb") as file:
+    file.read()
+print("final_exact val_loss:2.00000000 val_bpb:1.20000000")
+"""
 
 
-def make(base: Path, iterations: int) -> tuple[Plan, Workshop]:
-    """Stage the reference and plan one toy run without a replay."""
-    files, _ = read_folder(REFERENCE)
+class Plain(Bubblewrap):
+    """The sandbox with plain Python in place of torchrun, for the light script."""
+
+    def start(self, confinement: Confinement) -> Confined:
+        """Set the program up."""
+        return super().start(replace(confinement, command=("python", confinement.command[-1])))
+
+
+def make(base: Path, iterations: int, light: float) -> tuple[Plan, Workshop]:
+    """Stage the reference (or the light script) and plan one toy run without a replay."""
+    folder = REFERENCE
+    if light:
+        folder = base / "light"
+        folder.mkdir()
+        (folder / "train_gpt.py").write_text(LIGHT)
+    files, _ = read_folder(folder)
     subject = read_subject(Submission("reference_submission", None, files))
     sources = script_bytes(subject)
     settings = toy_settings(next(iter(sources.values())).decode()) | {"ITERATIONS": str(iterations)}
+    settings |= {"LIGHT_SECONDS": str(light)}
     plan = make_plan(
         subject,
         sources,
@@ -58,11 +92,12 @@ def make(base: Path, iterations: int) -> tuple[Plan, Workshop]:
         overrides=settings,
     )
     view = prepare_view(BUNDLED_SAMPLE.root, plan.dataset, plan.tokenizer, base / "state")
-    return replace(plan, replay={}), Workshop(Bubblewrap(), view, base / "submission", base / "seed")
+    provider = Plain() if light else Bubblewrap()
+    return replace(plan, replay={}), Workshop(provider, view, base / "submission", base / "seed")
 
 
-def alone(plan: Plan, base: Path) -> float:
-    """Run the script by torchrun without the harness; return wall seconds."""
+def alone(plan: Plan, base: Path, light: float) -> float:
+    """Run the script without the harness; return wall seconds."""
     with tempfile.TemporaryDirectory(dir=base) as folder:
         variables = {
             **base_environment(),
@@ -76,7 +111,8 @@ def alone(plan: Plan, base: Path) -> float:
             "TORCHINDUCTOR_CACHE_DIR": f"{folder}/inductor",
             "TRITON_CACHE_DIR": f"{folder}/triton",
         }
-        words = [*plan.command()[:-1], str(base / "submission" / plan.script)]
+        script = str(base / "submission" / plan.script)
+        words = ["python", script] if light else [*plan.command()[:-1], script]
         with Path(folder, "output.log").open("wb") as log:
             began = time.perf_counter()
             subprocess.run(
@@ -134,12 +170,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=60)
+    parser.add_argument("--light", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--kills", type=int, default=9)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         base.chmod(0o755)
-        plan, shop = make(base, asked.iterations)
+        plan, shop = make(base, asked.iterations, asked.light)
         without: list[float] = []
         within: list[float] = []
         own: list[float] = []
@@ -150,7 +187,7 @@ def main() -> None:
                     within.append(wall)
                     own.append(used)
                 else:
-                    without.append(alone(plan, base))
+                    without.append(alone(plan, base, asked.light))
         kills = [kill_seconds(base) for _ in range(asked.kills)]
     ratios = [b / a for a, b in zip(without, within, strict=True)]
     result = {

@@ -19,6 +19,7 @@ from harness.sandbox.disk import Disk, mounted_disk
 from harness.sandbox.output import Output
 
 _TICK = 0.25
+_LOOK = 1.0  # memory, disk and processes: looking at /proc costs milliseconds
 _MACHINE_FLOOR = 512 << 20
 _INODES = 200_000
 
@@ -150,7 +151,7 @@ def supervise(
 def _loop(
     confined: Confined, observer: Observer, watcher: inotify.Watcher, output: Output, usage: _Usage, deadline: float
 ) -> Stop | None:
-    next_tick = 0.0
+    next_tick = next_look = 0.0
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
         selector.register(watcher, selectors.EVENT_READ)
@@ -168,7 +169,10 @@ def _loop(
             if now < next_tick:
                 continue
             next_tick = now + _TICK
-            reason = (Stop.WALL if now > deadline else None) or usage.exceeded() or observer.tick(now)
+            reason = (Stop.WALL if now > deadline else None) or observer.tick(now)
+            if not reason and now >= next_look:
+                next_look = now + _LOOK
+                reason = usage.exceeded()
             if reason:
                 return reason
 
