@@ -8,12 +8,12 @@ coder, evaluated by legal score-first test-time training. The defaults ARE the c
     DEVICE=cpu python train_gpt.py                               # the same code in float32, for toy sizes
 
 Stages (RUN_STAGES): train -> final_model.pt, export -> final_model.ptz, eval reads final_model.ptz and nothing else.
-It departs from openai/parameter-golf PR #1002, which it re-implements, in this (README.md tells why):
+It departs from openai/parameter-golf PR #1002, which it re-implements (README.md tells why):
   * both graphs, plain and fake-quantised, are compiled before the clock starts;
-  * all ranks take clock and learning rate from rank 0; EMA and rotary angles are float32;
+  * all ranks take their clock from rank 0; EMA and rotary angles are float32;
   * document starts are masked in SmearGate and BigramHash (BOS_ID=-1: as the original);
   * each validation token is scored exactly once; TTT trains without fake quantisation (TTT_FAKE_QUANT=1: with);
-  * weights are entropy coded, or bit-packed (EXPORT_CODEC=packed), and read back without pickle.
+  * weights are entropy coded, or bit-packed (EXPORT_CODEC=packed), without pickle.
 
 Shapes: B sequences, T positions, S scored positions, D model_dim, H heads, G key/value heads, K head_dim, V vocabulary,
 N = B*T rows, R x C a weight matrix, M matrices, W windows; ``x_BTD`` is a tensor of shape [B, T, D].
@@ -52,7 +52,7 @@ except ImportError:  # the eager path needs no Triton
 
 
 class InputError(ValueError):
-    """Data, tokenizer, settings or machine do not fit; the message says what to do. Exit status 2."""
+    """Data, tokenizer, settings or machine do not fit. Exit status 2."""
 
 
 # ---- Hyperparameters ----
@@ -880,7 +880,7 @@ def eval_val_sliding_ttt(run: "Run", val: Validation, windows: np.ndarray | None
     seq_len, chunk_tokens = args.train_seq_len, args.ttt_chunk_tokens
     windows = sliding_windows(val.total, seq_len, args.eval_stride) if windows is None else windows
     num_chunks = -(-val.total // chunk_tokens)
-    chunk_of_window = np.minimum(windows[:, 1] // chunk_tokens, num_chunks - 1)
+    chunk_windows = np.split(windows, np.searchsorted(windows[:, 1], np.arange(1, num_chunks) * chunk_tokens))
     run.log(f"ttt_sliding:start chunks={num_chunks} chunk_tokens={chunk_tokens} total_windows={len(windows)}")
     for i, block in enumerate(model.blocks):
         block.requires_grad_(i >= args.ttt_freeze_blocks)
@@ -898,7 +898,7 @@ def eval_val_sliding_ttt(run: "Run", val: Validation, windows: np.ndarray | None
         # (1) Score this chunk with the weights that earlier chunks left.
         model.eval()
         with torch.inference_mode(), run.autocast():
-            mine = share_of(windows[chunk_of_window == chunk], run.rank, run.world_size)
+            mine = share_of(chunk_windows[chunk], run.rank, run.world_size)
             sums += score_windows(run.score, val, mine, seq_len, args.eval_batch_seqs, run.compiled)
         if chunk % 10 == 0 or chunk == num_chunks - 1:
             bpb, elapsed = loss_and_bpb(all_reduce_sum(sums))[1], run.agreed_time() - began
@@ -914,22 +914,23 @@ def eval_val_sliding_ttt(run: "Run", val: Validation, windows: np.ndarray | None
             if now - run.eval_began + need > args.eval_budget_seconds:
                 adapting = False
                 run.log(f"ttt_sliding:budget is short ({need:.0f}s needed): scored only from chunk {chunk + 2} on")
-        sequences = range(chunk_start, chunk_end - seq_len + 1, seq_len)
-        if not adapting or not len(sequences):
+        n_seqs = (chunk_end - chunk_start) // seq_len
+        if not adapting or n_seqs == 0:
             continue
         model.train()
         for group in optimizer.param_groups:
             group["lr"] = args.ttt_lr * 0.5 * (1.0 + math.cos(math.pi * chunk / max(num_chunks - 1, 1)))
         for _ in range(args.ttt_epochs):
-            for i in range(0, len(sequences), args.ttt_batch_seqs):
-                batch = sequences[i : i + args.ttt_batch_seqs]
-                mine = share_of(batch, run.rank, run.world_size)
+            for i in range(0, n_seqs, args.ttt_batch_seqs):
+                size = min(args.ttt_batch_seqs, n_seqs - i)
+                start = chunk_start + (i + size * run.rank // run.world_size) * seq_len
+                end = chunk_start + (i + size * (run.rank + 1) // run.world_size) * seq_len
                 optimizer.zero_grad(set_to_none=True)
-                if len(mine):
-                    local = val.tokens[mine[0] : mine[-1] + seq_len + 1].long()
+                if end > start:
+                    local = val.tokens[start : end + 1].long()
                     with run.autocast():
                         loss = run.loss(local[:-1].view(-1, seq_len), local[1:].view(-1, seq_len), args.ttt_fake_quant)
-                    (loss * (len(mine) / len(batch))).backward()
+                    (loss * ((end - start) / (size * seq_len))).backward()
                 sum_gradients(params)
                 nn.utils.clip_grad_norm_(params, args.ttt_grad_clip)
                 optimizer.step()
@@ -1520,7 +1521,7 @@ def evaluate(run: Run, val: Validation) -> None:
         report("legal_ttt", lambda: eval_val_sliding_ttt(run, val))
     else:
         report("final_sliding_window", lambda: eval_val(run, val, run.args.eval_stride))
-    run.log(f"total_eval_time:{run.agreed_time() - run.eval_began:.1f}s (artifact read to last score)")
+    run.log(f"total_eval_time:{run.agreed_time() - run.eval_began:.1f}s")
 
 
 def main() -> None:

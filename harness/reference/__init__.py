@@ -25,7 +25,7 @@ TOY: Mapping[str, str] = MappingProxyType(
         "BIGRAM_DIM": "64",
         "TRAIN_SEQ_LEN": "128",
         "TRAIN_BATCH_TOKENS": "8192",
-        "MAX_WALLCLOCK_SECONDS": "20",
+        "MAX_WALLCLOCK_SECONDS": "15",
         "WARMDOWN_ITERS": "60",
         "WARMUP_STEPS": "2",
         "VAL_LOSS_EVERY": "0",
@@ -33,6 +33,7 @@ TOY: Mapping[str, str] = MappingProxyType(
         "EVAL_STRIDE": "64",
         "TTT_CHUNK_TOKENS": "8192",
         "TTT_BATCH_SEQS": "16",
+        "TTT_EPOCHS": "1",
         "DEVICE": "cpu",
     }
 )

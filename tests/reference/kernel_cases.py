@@ -16,7 +16,7 @@ def test_the_kernels_are_what_runs(script: ModuleType) -> None:
     assert script.INTERPRETED and script.kernels_for(torch.zeros(1))
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (5, 128), (4, 513), (2, 1536)])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (2, 513)])
 @pytest.mark.parametrize(("clip", "dtype"), [(7, torch.float32), (31, torch.float32), (7, torch.bfloat16)])
 def test_fake_quant(script: ModuleType, shape: tuple[int, int], clip: int, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
@@ -43,7 +43,7 @@ def test_the_gradient_of_fake_quant_goes_straight_through(script: ModuleType) ->
     assert w.grad.dtype == torch.float32
 
 
-@pytest.mark.parametrize(("n", "v"), [(1, 2), (3, 17), (7, 96), (5, 1000), (2, 1024), (1, 8192)])
+@pytest.mark.parametrize(("n", "v"), [(1, 2), (7, 96), (5, 1000), (1, 8192)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_softcap_cross_entropy(script: ModuleType, n: int, v: int, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
@@ -73,8 +73,8 @@ def test_a_larger_vocabulary_takes_the_eager_path(script: ModuleType) -> None:
     assert torch.equal(script.softcap_ce(z, y, 30.0), script.softcap_ce_eager(z, y, 30.0))
 
 
-@pytest.mark.parametrize("bits", [2, 4, 5, 6, 8])
-@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (7, 33), (2, 1024)])
+@pytest.mark.parametrize("bits", [4, 5, 6])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (2, 1024)])
 def test_unpack_dequant(script: ModuleType, bits: int, shape: tuple[int, int]) -> None:
     torch.manual_seed(bits)
     q = torch.randint(-(1 << (bits - 1)), 1 << (bits - 1), shape).to(torch.int8)
