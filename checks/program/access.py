@@ -314,10 +314,13 @@ class Access(Machine):
         if isinstance(node, ast.Slice) and isinstance(node.upper, ast.Constant) and node.upper.value in _FEW:
             return Value(refs=owner.refs[:0])  # at most a few leading tokens: no data to speak of
         result: Value | None = None
+        chosen = frozenset(x for x in owner.labels if isinstance(x, Flag) and x.name == "chosen-by-score")
         for ref in owner.refs:
             found: Value | None = None
             if isinstance(ref, Sequence):
                 found = self._sequence_item(ref, index, owner)
+                if chosen:
+                    found = Value(UNKNOWN, found.refs, found.labels | chosen, found.symbols)
             elif isinstance(ref, Mapping):
                 found = self._mapping_item(ref, index)
             if found is not None:
@@ -349,6 +352,10 @@ class Access(Machine):
         """A string constant (in ``expressions``)."""
         raise NotImplementedError
 
+    def target_class(self, labels: Labels) -> frozenset[Flag]:
+        """Flags for a property of the target read from a fixed table (in ``library``)."""
+        raise NotImplementedError
+
     def select(self, owner: Value, index: Value, node: ast.expr | None) -> Value:
         """Select from a tensor, array or unknown object."""
         labels = self.full_labels(owner) if owner.refs else owner.labels
@@ -370,6 +377,7 @@ class Access(Machine):
             return self.read_table(owner, labels, index)
         cells = tuple(r for r in owner.refs if isinstance(r, (Cell, Parameters)))
         text = owner.text if owner.text in ("+1", "-k") else ""
+        labels = labels | self.target_class(index.labels)
         result = Value(refs=cells, labels=labels, symbols=owner.symbols | index.symbols, text=text)
         if index.symbols and any(isinstance(x, Scored) for x in labels):
             return self.narrow(result, index.symbols)

@@ -142,6 +142,8 @@ class Expressions(Calls):
         if blended is not None:
             return blended
         labels = merge_labels(values)
+        if op in (ast.Add, ast.Sub):
+            self._gated_sum(values)
         if op in (ast.Div, ast.FloorDiv, ast.Pow) and len(values) == 2:
             labels = labels | self._quotient(values[0], values[1])
         if op in (ast.Add, ast.Sub) and any(isinstance(v.const, float) and 1e-6 < abs(v.const) < 0.5 for v in values):
@@ -157,6 +159,13 @@ class Expressions(Calls):
                 labels = (labels - dropped) | {Flag("entropy", self.line, self.file)}
         labels = self.keyed(values, op, labels)
         return Value(labels=labels, symbols=merge_symbols(values), text=text if not labels else text)
+
+    def _gated_sum(self, values: list[Value]) -> None:
+        """Note scores that something chosen by the target's class is added to."""
+        scores = [x.event for v in values for x in v.labels if isinstance(x, Scored)]
+        plain = frozenset().union(*(self.target_class(v.labels) for v in values if not self.is_score(v)))
+        if scores and plain:
+            self.note_blend("target-class", scores, plain)
 
     def _quotient(self, left: Value, right: Value) -> frozenset[Flag]:
         """What a division makes: a normalised row of a table, or a score spread over the bytes of its token."""
@@ -225,7 +234,7 @@ class Expressions(Calls):
 
     def _stored_match(self, node: ast.Compare, operands: list[Value]) -> bool:
         """``stored == target``: data of a file that is no token file against validation targets."""
-        if len(operands) != 2 or not isinstance(node.ops[0], ast.Eq):
+        if len(operands) != 2 or not isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
             return False
         target = [any(isinstance(x, Data) and x.source == "val" and x.role != "path" for x in o.labels) for o in operands]
         filed = [
@@ -269,6 +278,7 @@ class Expressions(Calls):
         self.maybe += 1
         a, b = self.eval(node.body, scope), self.eval(node.orelse, scope)
         self.maybe -= 1
+        self.stored_match([test, a, b])
         if any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
             chosen = self.choose([a, b], "select")
             if chosen is not None:
@@ -373,6 +383,9 @@ class Expressions(Calls):
             parts = [self.eval(p, scope) for p in (node.lower, node.upper, node.step) if p is not None]
             role = _slice_role(node, parts)
             ahead = self._ahead(node.lower, scope)
+            split = self._split(node)
+            if split is not None:
+                return Value(labels=merge_labels(parts), symbols=merge_symbols(parts) | {split}, text=f"slice{role}")
             if ahead is not None:
                 return Value(labels=merge_labels(parts), symbols=ahead, text=f"slice{role}")
             return Value(labels=merge_labels(parts), symbols=merge_symbols(parts), text=f"slice{role}")
@@ -387,6 +400,14 @@ class Expressions(Calls):
         if value.refs:
             return Value(value.const, value.refs, merge_labels([value]), value.symbols, value.text)
         return value
+
+    def _split(self, node: ast.Slice) -> tuple[int, int] | None:
+        """``[:s]`` and ``[s:]`` of one name hold different positions."""
+        if node.step is None and node.lower is None and isinstance(node.upper, ast.Name):
+            return (self.split_id(node.upper.id), 0)
+        if node.step is None and node.upper is None and isinstance(node.lower, ast.Name):
+            return (self.split_id(node.lower.id), 1)
+        return None
 
     def _ahead(self, node: ast.expr | None, scope: Scope) -> frozenset[tuple[int, int]] | None:
         """Symbols of a slice that begins at ``(i + k) * n`` of a loop counter ``i``: iterations ahead."""

@@ -57,7 +57,7 @@ _FRESH = (
     "randn_like", "rand_like", "eye", "new_zeros", "new_empty", "new_full",
 )  # fmt: skip
 _TAILS_WITHOUT_DATA = frozenset(
-    "isinstance hasattr id hash type callable perf_counter time monotonic device exists getsize is_available "
+    "isinstance hasattr id type callable perf_counter time monotonic device exists getsize is_available "
     "device_count synchronize barrier manual_seed set_device isfile isdir numel".split()
 )
 _SHELL = ("subprocess.", "os.system", "os.popen")
@@ -283,7 +283,25 @@ class Library(Access):
         return Value(refs=(Sequence(list(items), exact, True, self.line),), labels=args[0].labels)
 
     _fn_islice = _fn_iter = _fn_chain = _fn_from_iterable = _fn_batched = _fn_shuffle = _fn_list
-    _fn_tuple = _fn_sorted = _fn_deque = _fn_reversed = _fn_ModuleList = _fn_ParameterList = _fn_tqdm = _fn_list
+    def _fn_sorted(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        result = self._fn_list(name, args, keywords)
+        items = self.items(args[0])[0] if args and "key" not in keywords else []
+        scored = [i for i in items if self.is_score(i)]
+        chosen = self.choose(scored, "minimum", name) if len(scored) > 1 else None
+        return Value(refs=(Sequence([chosen], False, True, self.line),)) if chosen is not None else result
+
+    def _fn_hash(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        labels = self.full_labels(args[0]) if args else NO_LABELS
+        if len(data_of(labels)) > 1:
+            labels = labels | {Flag("mixed-key", self.line, self.file)}
+        return Value(labels=labels, symbols=args[0].symbols if args else frozenset())
+
+    def _fn_b85decode(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        """Decoding a literal: what comes out was stored in the script."""
+        return Value(labels=merge_labels(args) | {Flag("artifact", self.line, self.file)})
+
+    _fn_b64decode = _fn_a85decode = _fn_unhexlify = _fn_fromhex = _fn_b85decode
+    _fn_tuple = _fn_deque = _fn_reversed = _fn_ModuleList = _fn_ParameterList = _fn_tqdm = _fn_list
 
     def _fn_set(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
         items = self.items(args[0])[0] if args else []
@@ -399,11 +417,11 @@ class Library(Access):
 
     def _fn_min(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         operands = args if len(args) > 1 else self.items(args[0])[0] if args else []
+        if "key" in keywords and operands:
+            return self._chosen_by(keywords["key"], list(operands))
         if all(v.known and isinstance(v.const, (int, float)) for v in operands) and operands:
             chosen = (min if name.endswith(("min", "minimum")) else max)(v.const for v in operands)
             return Value(chosen, symbols=merge_symbols(operands))
-        if "key" in keywords and operands:
-            return self._chosen_by(keywords["key"], list(operands))
         sets = [frozenset(x.event for x in v.labels if isinstance(x, Scored)) for v in operands]
         if len([s for s in sets if s]) > 1 and len(set(sets)) > 1:
             chosen = self.choose(operands, "minimum", name)
@@ -452,13 +470,26 @@ class Library(Access):
             self.stored_match(args)
         compared = any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels)
         blended = self.blend([a, b], "select" if compared else "blend")
-        return blended or Value(labels=merge_labels([a, b]), symbols=merge_symbols(args))
+        labels = merge_labels([a, b]) if blended is None else blended.labels
+        return Value(labels=labels | self.target_class(test.labels), symbols=merge_symbols(args))
 
     def stored_match(self, values: list[Value]) -> None:
         """Note scores that change where a stored token equals the target."""
         scores = [x.event for v in values for x in v.labels if isinstance(x, Scored)]
         if scores and any(isinstance(x, Flag) and x.name == "stored-match" for v in values for x in v.labels):
             self.note_blend("stored-match", scores)
+
+    def target_class(self, labels: Labels) -> frozenset[Flag]:
+        """Flags for a property of validation targets that was read from a fixed table, at the line that read it."""
+        found = set()
+        for label in labels:
+            if isinstance(label, Flag) and label.name == "target-class":
+                found.add(label)
+            elif isinstance(label, Looked):
+                event = self.trace.lookups[label.event]
+                if not event.state and not event.mixed and any(d.role == "y" and d.source == "val" for d in event.key):
+                    found.add(Flag("target-class", event.place.line, event.place.file))
+        return frozenset(found)
 
     def gate(self, test: Value, scores: list[int]) -> None:
         """Note a gate on scores that looks up a class of the target."""
@@ -536,13 +567,13 @@ class Library(Access):
 
     def _fn_save(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Write state to a file or buffer: what is read back depends on it."""
-        state: set[Adapted] = set()
+        state: set[Adapted | Flag] = set()
         for path in args:
             if isinstance(path.const, str):
                 self.call_event("save-file", [Value(labels=self.full_labels(v)) for v in args], path.const)
         for value in [*args, *keywords.values()]:
             labels = self.full_labels(value)
-            state |= {x for x in labels if isinstance(x, Adapted)}
+            state |= {x for x in labels if isinstance(x, Adapted) or (isinstance(x, Flag) and x.name == "chosen-by-score")}
             data = data_of(labels)
             if data:
                 computed = any(isinstance(x, Uses) for x in labels)

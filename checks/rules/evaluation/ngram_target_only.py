@@ -6,6 +6,7 @@ from checks.program.trace import BlendEvent, LookupEvent, ScoreEvent
 from checks.program.values import Adapted, Flag, Looked
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
+from checks.rules.evaluation.ngram_native import native_breach
 from checks.verdict import Finding, Group
 
 CODE = "ngram-target-only"
@@ -45,6 +46,9 @@ def check(case: Case) -> Finding:
                 "Gather the table's counts for every token of the vocabulary, normalise them, mix the two whole "
                 "distributions, and only then read off the true token.",
             )
+    native = native_breach(case, say)
+    if native is not None:
+        return native
     unknown = ordering.undecidable(case, say) or ordering.exhausted(case, say)
     if unknown is not None:
         return unknown
