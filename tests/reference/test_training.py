@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from checks.submission.logs import read_log
+from harness.data import BUNDLED_SAMPLE
+from harness.data.shards import read_tokens, write_shard
+from harness.reference import REFERENCE_FOLDER
 from tests.reference.conftest import losses, run_script
 
 
@@ -67,7 +71,10 @@ def test_a_checkpoint_goes_on_as_if_never_stopped(script: ModuleType, make_run: 
 
 
 def test_a_run_from_the_outside(tmp_path: Path) -> None:
-    done = run_script(tmp_path, 1, run_id="r", ttt_chunk_tokens=16384, ttt_epochs=1, eval_stride=32, iterations=3)
+    for split in ("train", "val"):
+        tokens = read_tokens(BUNDLED_SAMPLE.dataset / f"fineweb_{split}_000000.bin")
+        write_shard(tmp_path / "data" / f"fineweb_{split}_000000.bin", tokens[:5000])
+    done = run_script(tmp_path, 1, run_id="r", data_path="data", ttt_chunk_tokens=1024, iterations=3)
     assert done.returncode == 0, done.stderr
     log = (tmp_path / "logs" / "r.txt").read_text()
     assert log.startswith('"""12L INT4 bQAT')
@@ -85,8 +92,12 @@ def test_a_run_from_the_outside(tmp_path: Path) -> None:
         r"^legal_ttt_exact val_loss:\S+ val_bpb:\S+$",
     ):
         assert re.search(pattern, log, re.MULTILINE), pattern
+    script = (REFERENCE_FOLDER / "train_gpt.py").read_bytes()
+    (run,) = read_log("train.log", (tmp_path / "logs" / "r.txt").read_bytes(), {"train_gpt.py": script})
+    assert run.complete and run.seed == 42 and run.world_size == 1 and run.source_matches
+    assert run.code_bytes == len(script) and run.steps == 3 and run.val_bpb and run.eval_seconds and run.train_seconds
     size = int(re.findall(r"^Serialized model int4.*: (\d+) bytes", log, re.MULTILINE)[0])
-    assert (tmp_path / "final_model.ptz").stat().st_size == size
+    assert (tmp_path / "final_model.ptz").stat().st_size == size == run.model_bytes
 
 
 def test_the_clock_stops_the_run(script: ModuleType, make_run: Any) -> None:
