@@ -302,7 +302,7 @@ class Interpreter(Expressions):
 
     def either(self, branches: list[Callable[[], Flow]], scope: Scope, test: Value | None = None) -> Flow:
         """Follow several branches of which one will run; join what they leave behind."""
-        before = dict(scope.vars)
+        before, line = dict(scope.vars), self.line
         ends: list[dict[str, Value]] = []
         flows: list[Flow] = []
         self.maybe += 1
@@ -321,24 +321,25 @@ class Interpreter(Expressions):
         if not ends:
             return next((f for f in flows if f is not Flow.RAISE), Flow.RAISE)
         if test is not None:
-            self._chosen(test, before, ends)
+            self._chosen(test, line, before, ends)
         merged = self.join_variables(ends)
         scope.vars.clear()
         scope.vars.update(merged)
         return Flow.NEXT
 
-    def _chosen(self, test: Value, before: dict[str, Value], ends: list[dict[str, Value]]) -> None:
+    def _chosen(self, test: Value, line: int, before: dict[str, Value], ends: list[dict[str, Value]]) -> None:
         if not any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
             return
         for end in ends:
             changed = {name: value for name, value in end.items() if before.get(name) is not value}
-            scores = frozenset(x.event for v in changed.values() for x in v.labels if isinstance(x, Scored))
+            labels = frozenset(x for v in changed.values() for x in self.full_labels(v))
+            scores = frozenset(x.event for x in labels if isinstance(x, Scored))
             for name, value in changed.items():
                 if self.is_score(value):
                     old = before.get(name)
                     end[name] = (self.choose([old, value], "select", name) if old is not None else None) or value
                 elif scores:
-                    chosen = Flag("chosen-by-score", self.line, (self.file, name, scores))
+                    chosen = Flag("chosen-by-score", line, (self.file, name, scores))
                     end[name] = Value(UNKNOWN, value.refs, value.labels | {chosen}, value.symbols, value.text)
 
     def join_variables(self, ends: list[dict[str, Value]]) -> dict[str, Value]:

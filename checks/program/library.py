@@ -186,7 +186,8 @@ class Library(Access):
             name = "prob"
         elif tail == "log_softmax" or (tail == "log" and "prob" in names):
             name = "logprob"
-        kept = {x for x in labels if not (isinstance(x, Flag) and x.name in ("prob", "logprob"))}
+        dropped = ("prob", "logprob", "capped") if tail == "exp" else ("prob", "logprob")  # a capped perplexity is shown
+        kept = {x for x in labels if not (isinstance(x, Flag) and x.name in dropped)}
         if name and not any(isinstance(x, Scored) for x in labels):
             kept.add(Flag(name, self.line, self.file))
         return Value(labels=frozenset(kept), symbols=value.symbols)
@@ -472,6 +473,18 @@ class Library(Access):
         blended = self.blend([a, b], "select" if compared else "blend")
         labels = merge_labels([a, b]) if blended is None else blended.labels
         return Value(labels=labels | self.target_class(test.labels), symbols=merge_symbols(args))
+
+    def _fn_clamp(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        """A cap on losses: the largest value that is let through, in nats."""
+        if not args or not self.is_score(args[0]):
+            return None
+        upper = keywords.get("max") or (args[-1] if len(args) > 2 or (name.endswith("max") and len(args) > 1) else NOTHING)
+        labels = merge_labels(args[:1])
+        if upper.known and isinstance(upper.const, (int, float)) and upper.const > 1:  # a probability's bound is 1
+            labels = labels | {Flag("capped", self.line, (self.file, float(upper.const)))}
+        return Value(labels=labels, symbols=merge_symbols(args[:1]))
+
+    _fn_clip = _fn_clamp
 
     def stored_match(self, values: list[Value]) -> None:
         """Note scores that change where a stored token equals the target."""

@@ -66,6 +66,7 @@ class Machine:
         self._score_keys: dict[object, int] = {}
         self._adapt_keys: dict[object, int] = {}
         self._lookup_keys: dict[object, int] = {}
+        self._splits: dict[tuple[str, str, str], int] = {}
         self._state_cache: dict[int, tuple[int, Labels]] = {}
         self._read_keys: set[object] = set()
 
@@ -86,6 +87,10 @@ class Machine:
     def loop_symbols(self) -> frozenset[Symbol]:
         """Loops that are running, with their iterations."""
         return frozenset(self.loops) if self.loops else NO_SYMBOLS
+
+    def split_id(self, name: str) -> int:
+        """A number for the place where a name splits sequences in the running function (negative: no loop has it)."""
+        return self._splits.setdefault((self.file, self.function, name), -1 - len(self._splits))
 
     # -- state of heap objects ---------------------------------------------------------------------------------------
 
@@ -165,6 +170,12 @@ class Machine:
         if not targets:
             return None
         used = self.full_labels(prediction)
+        counts = [x for x in used if isinstance(x, Flag) and x.name == "counts"]
+        if counts:  # statistics of tokens flow straight into the prediction
+            data = frozenset(d for d in used if isinstance(d, Data) and d.role == "")
+            here, self.line = self.line, counts[0].line
+            used = used | {self.adapt("calibration", data, (), ("statistics",))} if data else used
+            self.line = here
         return self._score(targets, used, frozenset())
 
     def _score(self, targets: frozenset[Data], used: Labels, base: frozenset[int]) -> Value:

@@ -60,6 +60,8 @@ class Methods(Library):
             return self.mutate(owner, name, args)
         if name in ("softmax", "log_softmax", "exp", "log", "sigmoid", "log2", "exp_", "log_"):
             return self.distribution(name.rstrip("_2"), owner)
+        if name in ("clamp", "clamp_", "clamp_max", "clip") and self.is_score(owner):
+            return self._fn_clamp(name, [owner, *args], keywords) or NOTHING
         if name in ("gather", "take_along_dim", "index_select", "take", "take_along_axis"):
             index = keywords.get("index") or (args[-1] if args else NOTHING)
             return self.select(owner, Value(labels=self.full_labels(index), symbols=index.symbols), None)
@@ -400,6 +402,8 @@ class Methods(Library):
                 target.labels |= labels
                 self.touch()
         blended = self.blend([owner, *args])
+        if any(isinstance(r, Cell) and r.table for r in owner.refs):
+            labels = frozenset(x for x in labels - key if not (isinstance(x, Flag) and x.name == "counts"))
         kept = labels - key if any(isinstance(r, (Parameters, Instance)) for r in owner.refs) else labels
         return blended or Value(refs=owner.refs, labels=owner.labels | kept, symbols=owner.symbols)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from checks.program.order import Breach, breaches
+from checks.program.order import Breach, breaches, overlap
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
 from checks.program.values import Flag
@@ -51,19 +51,29 @@ def _shown(program: Program, script: str) -> str:
     return found.display if found is not None else script
 
 
-def chosen(program: Program) -> list[tuple[int, Evidence]]:
-    """Choices that the headline depends on and that were made by scores: (score event compared, where)."""
+def chosen(program: Program) -> list[tuple[int, bool, Evidence]]:
+    """Choices by validation scores that the headline depends on: (score event compared, during training, where)."""
     trace = program.trace
     if trace is None:
         return []
-    labels = {x for r in program.reports for x in r.labels} | {x for s in headline_scores(program) for x in s.used}
+    labels = {x for r in program.reports for x in r.labels}
+    for score in headline_scores(program):
+        for label in score.used:
+            if isinstance(label, Flag) and label.name == "chosen-by-score":
+                compared = [trace.scores[i] for i in label.detail[2]]
+                if any(overlap(score.targets, c.targets) for c in compared):
+                    labels.add(label)
     result = []
+    training = {
+        loop for a in trace.adapts.values() if any(d.source == "train" for d in a.data) for loop, _ in a.loops
+    }
     for label in labels:
         if isinstance(label, Flag) and label.name == "chosen-by-score":
             file, name, scores = label.detail
             val = [i for i in scores if any(d.source == "val" for d in trace.scores[i].targets)]
             if val:
-                result.append((min(val), program.at(file, label.line, f"chooses {name} by scores", "adapt")))
+                during = any(loop in training for i in val for loop, _ in trace.scores[i].loops)
+                result.append((min(val), during, program.at(file, label.line, f"chooses {name} by scores", "adapt")))
     return result
 
 

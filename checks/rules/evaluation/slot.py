@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from checks.program.trace import AdaptEvent, ScoreEvent
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.verdict import Evidence, Finding, Group
@@ -30,4 +31,39 @@ def check(case: Case) -> Finding:
     unknown = ordering.undecidable(case, say)
     if unknown is not None:
         return unknown
+    causal = _causal(case)
+    if causal:
+        return say.warn(
+            "Free parameters are fitted on the part of each window that earlier windows scored; organisers never ruled on this.",
+            causal,
+            "Ask the organisers, or fit nothing between windows.",
+            ("#1336", "#1350"),
+        )
     return say.passed("No free parameters are fitted to tokens that they then score.")
+
+
+def _other_part(score: ScoreEvent, adapt: AdaptEvent) -> bool:
+    """Whether both use one window, split at one place (negative symbols are splits), from different sides."""
+    return any(
+        side != other and loop == same and loop < 0
+        for d in score.targets
+        for loop, side in d.symbols
+        for e in adapt.data
+        if e.source == "val"
+        for same, other in e.symbols
+    )
+
+
+def _causal(case: Case) -> list[Evidence]:
+    """Fits of free parameters in the very window that they score, on other positions of it."""
+    trace = case.program.trace
+    if trace is None:
+        return []
+    rows = []
+    for score in ordering.headline_scores(case.program):
+        for ident in score.state:
+            adapt = trace.adapts[ident]
+            if adapt.kind == "free-gradient" and _other_part(score, adapt):
+                rows.append(case.program.evidence(adapt.place, "fits free parameters inside the window", "adapt"))
+                rows += ordering.score_rows(case.program, score, "scores the rest of the window with them")[:2]
+    return ordering.unique(rows)

@@ -35,7 +35,7 @@ def check(case: Case) -> Finding:
             _CLEARS,
         )
     wanted = {s.ident for s in ordering.headline_scores(program)}
-    picked = [row for compared, row in ordering.chosen(program) if compared in wanted]
+    picked = [row for compared, _, row in ordering.chosen(program) if compared in wanted]
     if picked:
         reports = [ordering.report_row(program, r) for r in program.reports]
         return say.fail(

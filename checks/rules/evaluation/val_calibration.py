@@ -29,7 +29,7 @@ def check(case: Case) -> Finding:
             clears,
         )
     wanted = {s.ident for s in ordering.headline_scores(program)}
-    picked = [row for compared, row in ordering.chosen(program) if compared not in wanted]
+    picked = [row for compared, during, row in ordering.chosen(program) if compared not in wanted and not during]
     if picked and trace is not None:
         reports = [ordering.report_row(program, r) for r in program.reports]
         return say.fail(

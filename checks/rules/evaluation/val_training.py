@@ -11,6 +11,7 @@ from checks.verdict import Evidence, Finding, Group
 
 CODE = "val-training"
 _VAL_ONLY = re.compile(r"val[-_ ]?only|valonly|train(?:ing)? on (?:the )?val", re.I)
+_VAL_FILES = re.compile(r"fineweb_val|(?:^|/)val[_*]")
 _LINK = re.compile(r"ln\s+-s\w*\s+\S*fineweb_val\S*\s+\S*fineweb_train", re.I)
 _README_BYTES = 200_000
 
@@ -28,6 +29,10 @@ def check(case: Case) -> Finding:
             rows += [program.at(*call, "calls the training step") for call in event.place.calls[1:][-2:]]
         rows += [ordering.report_row(program, r) for r in program.reports]
         return _by_date(case, say, "The training loop takes steps on validation tokens.", ordering.unique(rows), clears)
+    selected = [row for _, during, row in ordering.chosen(program) if during]
+    if selected:
+        rows = ordering.unique([*selected, *(ordering.report_row(program, r) for r in program.reports)])
+        return _by_date(case, say, "Weights are chosen during training by their validation loss.", rows, clears)
     told = _told(case)
     if told:
         return _by_date(case, say, "The README or the log shows training on the validation split.", told, clears)
@@ -64,7 +69,7 @@ def training_on_val(case: Case) -> list[AdaptEvent]:
 
 def _looks_like_training(event: AdaptEvent, case: Case) -> bool:
     settings = case.submission.configuration
-    return any(name.startswith("TRAIN") and "val" in settings[name].value for name in settings)
+    return any(name.startswith("TRAIN") and _VAL_FILES.search(settings[name].value) for name in settings)
 
 
 def _told(case: Case) -> list[Evidence]:
