@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted, finals, with_score
+from checks.rules.evaluation.byte_accounting_code import by_code
 from checks.rules.evaluation.fingerprints import Coverage, coverage
+from checks.rules.evaluation.halves import together
 from checks.rules.places import name_run, of_folder, of_run
 from checks.submission.model import Run
 from checks.verdict import Evidence, Finding, Group
@@ -17,8 +19,9 @@ CODE = "bpb-accounting"
 
 
 def check(case: Case) -> Finding:
-    """Check the byte count that the logs imply."""
-    return by_logs(case, Verdicts(CODE, Group.EVALUATION, case.rulebook))
+    """Check the byte count that the logs imply, and how the code counts losses and bytes."""
+    say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
+    return together(by_logs(case, say), by_code(case, say))
 
 
 def by_logs(case: Case, say: Verdicts) -> Finding:

@@ -44,7 +44,8 @@ def check(case: Case) -> Finding:
     active = _at_work(case)
     if active:
         return say.warn(
-            "The logs count gates that in this family of scripts read the target's class; the code that decides them was not followed.",
+            "The logs count gates that in this family of scripts read the target's class; the code that decides them "
+            "was not followed.",
             active,
             _CLEARS,
         )
@@ -102,7 +103,7 @@ def native_rows(case: Case, uses: Iterable[NativeUse], what: str) -> list[Eviden
 
 
 def dormant(case: Case) -> list[Evidence]:
-    """What shows that the gates never decide anything: all counters of the runs that count are 0, or all strengths are."""
+    """What shows that the gates never decide anything: all counters of the counted runs are 0, or all strengths."""
     runs = [r for r in counted(case).runs if _counters(r)]
     if runs:
         silent = [r for r in runs if not any(_counters(r).get(name) for name in _COUNTERS)]

@@ -1,0 +1,218 @@
+"""The half of bpb-accounting that lies in the code: scaled losses, fixed ratios, byte tables, sums of some ranks only."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from checks.program import parse
+from checks.program.program import Program
+from checks.program.values import Flag
+from checks.rules.base import Case, Verdicts
+from checks.rules.evaluation import ordering
+from checks.verdict import Evidence, Finding
+
+_MARK = "▁"
+_CLEARS = "Count the bytes of the original text: sum over targets of the reference byte table; leave the losses as they are."
+_PIECE = ("id_to_piece", "IdToPiece", "id_to_token")
+_STRIPS = ("removeprefix", "lstrip", "replace", "strip")
+_LN2 = math.log(2.0)
+_UNITS = (1.0, _LN2, 1 / _LN2)
+
+
+@dataclass(frozen=True)
+class Miscount:
+    """One place in the code that miscounts. ``certain``: it fails, else it is a warning."""
+
+    file: str
+    line: int
+    what: str
+    certain: bool = True
+
+
+def by_code(case: Case, say: Verdicts) -> Finding | None:
+    """The miscounts of the code that runs on the way to the headline; None where there are none."""
+    program = case.program
+    if program.trace is None or not program.reports:
+        return None
+    trees = {path: tree for path in program.scripts if (tree := _tree(program, path)) is not None}
+    found = [*_scaled(program, trees)]
+    for path, tree in trees.items():
+        for scope in _scopes(tree):
+            found += _tables(program, path, scope)
+            found += _half_reduced(program, path, scope)
+    certain = [m for m in found if m.certain]
+    chosen = certain or found
+    if not chosen:
+        return None
+    rows: list[Evidence] = [program.at(m.file, m.line, m.what, "score") for m in chosen[:6]]
+    rows += [ordering.report_row(program, r) for r in program.reports]
+    return (say.fail if certain else say.warn)(f"The code {chosen[0].what}.", ordering.unique(rows), _CLEARS)
+
+
+def _tree(program: Program, path: str) -> ast.Module | None:
+    script = program.scripts[path]
+    if not script.text or script.error:
+        return None
+    try:
+        return parse.parse(script.text).tree
+    except parse.Unparsable:
+        return None
+
+
+def _scopes(tree: ast.Module) -> Iterator[ast.Module | ast.FunctionDef]:
+    yield tree
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            yield node
+
+
+def _own(scope: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a scope without those of functions and classes inside it."""
+    stack = list(ast.iter_child_nodes(scope))
+    while stack:
+        node = stack.pop()
+        yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            stack.extend(ast.iter_child_nodes(node))
+
+
+def _runs(program: Program, path: str, node: ast.AST) -> bool:
+    line = getattr(node, "lineno", 0)
+    return program.trace is not None and any((path, n) in program.trace.executed for n in (line, line - 1, line - 2))
+
+
+# -- the loss --------------------------------------------------------------------------------------------------------
+
+
+def _scaled(program: Program, trees: dict[str, ast.Module]) -> Iterator[Miscount]:
+    """Scores of the headline that a constant multiplies or divides, or that are capped."""
+    for report in program.reports:
+        for flag in report.labels:
+            if not isinstance(flag, Flag) or flag.name not in ("scaled", "capped"):
+                continue
+            if flag.name == "capped":
+                file, limit = flag.detail
+                yield Miscount(file, flag.line, f"caps the losses at {limit:g} before they are summed")
+                continue
+            file, op, constant, _function = flag.detail
+            if any(abs(constant / unit - 1) < 1e-6 for unit in _UNITS) or _weight(trees.get(file), flag.line):
+                continue
+            if 0.9 <= constant <= 1.1:
+                word = "multiplies" if op == "*" else "divides"
+                yield Miscount(file, flag.line, f"{word} the loss by {constant:g} before it is reported")
+            elif op == "/" and 1.5 < constant < 8 and constant != int(constant):
+                yield Miscount(file, flag.line, f"divides by {constant:g} bytes per token, a constant, instead of bytes")
+
+
+def _weight(tree: ast.Module | None, line: int) -> bool:
+    """Whether the product of a line is a term of a sum: a weight of a mixture, not a scale."""
+    if tree is None:
+        return False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)) and node.lineno <= line <= (node.end_lineno or 0):
+            sides = [s for s in (node.left, node.right) if not isinstance(s, ast.Constant)]
+            if len(sides) == 2 and any(isinstance(s, ast.BinOp) and isinstance(s.op, (ast.Mult, ast.Div)) for s in sides):
+                return True
+    return False
+
+
+# -- the byte table --------------------------------------------------------------------------------------------------
+
+
+def _tables(program: Program, path: str, scope: ast.AST) -> Iterator[Miscount]:
+    """A byte table made from a SentencePiece vocabulary: the space, the word mark, the fallback bytes."""
+    nodes = list(_own(scope))
+    called = {n.func.attr for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}
+    if not called & set(_PIECE):
+        return
+    sizes = [n for n in nodes if _encoded(n) is not None and _runs(program, path, n)]
+    if not sizes:
+        return
+    texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    bytes_known = bool(called & {"is_byte", "IsByte"}) or any("<0x" in t for t in texts)
+    plus_one = [n for n in nodes if _plus_one(n) and _runs(program, path, n)]
+    spaced = [n for n in sizes if _replaced_by_space(_encoded(n))]
+    looped = _space_in_loop(program)
+    for node in (*plus_one, *spaced):
+        line = getattr(node, "lineno", 0)
+        if looped:
+            yield Miscount(path, line, "counts the leading space in the byte table and once more in the evaluation loop")
+        else:
+            yield Miscount(path, line, "counts the space in the byte table only: one byte too many after BOS", False)
+    strips = bool(called & set(_STRIPS)) or any(isinstance(n, ast.Slice) and _is_one(n.lower) for n in nodes)
+    if not strips and not spaced and not bytes_known:
+        yield Miscount(path, sizes[0].lineno, "counts the word mark of a piece as text, and fallback bytes by their name")
+    elif not bytes_known and _MARK in "".join(texts):
+        yield Miscount(path, sizes[0].lineno, "measures fallback bytes by the name of their piece, not as one byte")
+
+
+def _encoded(node: ast.AST) -> ast.expr | None:
+    """X of ``len(X.encode(...))``."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len" and node.args:
+        inner = node.args[0]
+        if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr == "encode":
+            return inner.func.value
+    return None
+
+
+def _plus_one(node: ast.AST) -> bool:
+    """``len(piece.encode()) + 1``."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Add):
+        return False
+    return (_encoded(node.left) is not None and _is_one(node.right)) or (
+        _encoded(node.right) is not None and _is_one(node.left)
+    )
+
+
+def _replaced_by_space(node: ast.expr | None) -> bool:
+    """``piece.replace("▁", " ")``: the space is then counted as text."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "replace"):
+        return False
+    values = [a.value for a in node.args if isinstance(a, ast.Constant)]
+    return values == [_MARK, " "]
+
+
+def _is_one(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value == 1
+
+
+def _space_in_loop(program: Program) -> bool:
+    """Whether a line that runs adds a space unless the token before is a boundary."""
+    if program.trace is None:
+        return False
+    for file, line in program.trace.executed:
+        script = program.scripts.get(file)
+        text = script.excerpt(line) if script is not None else ""
+        if "&" in text and "~" in text and "[" in text and "space" in text.lower():
+            return True
+    return False
+
+
+# -- the sums --------------------------------------------------------------------------------------------------------
+
+
+def _half_reduced(program: Program, path: str, scope: ast.AST) -> Iterator[Miscount]:
+    """A quotient of two running sums of which only one was reduced over the ranks."""
+    nodes = list(_own(scope))
+    reduced: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "all_reduce":
+            if not node.args or not isinstance(node.args[0], ast.Name) or not _runs(program, path, node):
+                return
+            reduced.add(node.args[0].id)
+    sums = {n.target.id for n in nodes if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)}
+    if not reduced or not reduced <= sums:
+        return
+    for node in nodes:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _runs(program, path, node):
+            above, below = _names(node.left) & sums, _names(node.right) & sums
+            if above and below and bool(above & reduced) != bool(below & reduced) and below & reduced:
+                what = f"divides {min(above)} of one rank by {min(below)} summed over all ranks"
+                yield Miscount(path, node.lineno, what)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
