@@ -61,7 +61,7 @@ class Interpreter(Expressions):
     """Interprets modules, functions and statements."""
 
     def __init__(
-        self, environment: dict[str, str], modules: Mapping[str, ast.Module], steps: int = 600_000, seconds: float = 12.0
+        self, environment: dict[str, str], modules: Mapping[str, ast.Module], steps: int = 900_000, seconds: float = 12.0
     ) -> None:
         super().__init__(environment, steps, seconds)
         self.modules = modules

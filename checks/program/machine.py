@@ -52,7 +52,7 @@ class Machine:
         self.trace = Trace()
         self.steps = 0
         self.step_limit = steps
-        self.deadline = time.monotonic() + seconds
+        self.deadline = time.process_time() + seconds
         self.file = ""
         self.function = "<module>"
         self.line = 0
@@ -76,7 +76,7 @@ class Machine:
         """Advance by one step at a line; raise ``Exhausted`` when the budget is spent."""
         self.steps += 1
         self.line = line
-        if self.steps > self.step_limit or (not self.steps & 1023 and time.monotonic() > self.deadline):
+        if self.steps > self.step_limit or (not self.steps & 1023 and time.process_time() > self.deadline):
             raise Exhausted
 
     def place(self, line: int | None = None) -> Place:
