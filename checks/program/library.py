@@ -653,6 +653,8 @@ class Library(Access):
         items, _exact = self.items(args[0])
         return Value(labels=merge_labels([args[0], *items]), symbols=merge_symbols([args[0], *items]))
 
+    _fn_mean = _fn_average = _fn_median = _fn_nanmean = _fn_sum
+
     def _fn_stack(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         if not args:
             return None

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from checks.program import parse
 from checks.program.program import Program
 
 _MAX_SOURCE = 400_000
@@ -88,11 +87,8 @@ def sources(program: Program) -> list[NativeSource]:
     for path, script in program.scripts.items():
         if "{" not in script.text or not _LOOKS_C.search(script.text):
             continue
-        try:
-            tree = parse.parse(script.text).tree
-        except parse.Unparsable:
-            continue
-        for node in ast.walk(tree):
+        tree = program.trees.get(path)
+        for node in ast.walk(tree) if tree is not None else ():
             if (
                 isinstance(node, ast.Constant)
                 and isinstance(node.value, str)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -41,7 +43,7 @@ class Script:
         lines = self.lines
         return lines[line - 1].strip()[:200] if 0 < line <= len(lines) else ""
 
-    @property
+    @functools.cached_property
     def lines(self) -> list[str]:
         """The lines of the text."""
         return self.text.split("\n")
@@ -54,7 +56,7 @@ class Program:
     ``failure`` is non-empty when nothing could be analysed; ``trace`` is then None. ``headline`` is the path of the headline
     script; ``reports`` are the statements that report the number that counts; ``not_understood`` names code that the
     analysis could not follow (C files, compiled strings). ``inferred`` are settings that the log's final line proves: the
-    branch that prints it is taken.
+    branch that prints it is taken. ``trees`` are the parsed scripts by path.
     """
 
     scripts: Mapping[str, Script] = field(default_factory=dict)
@@ -65,6 +67,7 @@ class Program:
     native: Mapping[str, str] = field(default_factory=dict)
     not_understood: tuple[str, ...] = ()
     inferred: Mapping[str, str] = field(default_factory=dict)
+    trees: Mapping[str, ast.Module] = field(default_factory=dict, repr=False, compare=False)
 
     def evidence(self, place: Place, what: str, role: str = "", line: int = 0) -> Evidence:
         """Evidence for a place of the trace."""

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from checks.program import parse
 from checks.program.program import Program
 from checks.program.values import Flag
 from checks.rules.base import Case, Verdicts
@@ -37,12 +36,15 @@ def by_code(case: Case, say: Verdicts) -> Finding | None:
     program = case.program
     if program.trace is None or not program.reports:
         return None
-    trees = {path: tree for path in program.scripts if (tree := _tree(program, path)) is not None}
-    found = [*_scaled(program, trees)]
-    for path, tree in trees.items():
+    found = [*_scaled(program)]
+    looped = _space_in_loop(program)
+    for path, tree in program.trees.items():
+        if not any(word in program.scripts[path].text for word in (*_PIECE, "all_reduce")):
+            continue
         for scope in _scopes(tree):
-            found += _tables(program, path, scope)
-            found += _half_reduced(program, path, scope)
+            nodes = list(_own(scope))
+            found += _tables(program, path, nodes, looped)
+            found += _half_reduced(program, path, nodes)
     certain = [m for m in found if m.certain]
     chosen = certain or found
     if not chosen:
@@ -50,16 +52,6 @@ def by_code(case: Case, say: Verdicts) -> Finding | None:
     rows: list[Evidence] = [program.at(m.file, m.line, m.what, "score") for m in chosen[:6]]
     rows += [ordering.report_row(program, r) for r in program.reports]
     return (say.fail if certain else say.warn)(f"The code {chosen[0].what}.", ordering.unique(rows), _CLEARS)
-
-
-def _tree(program: Program, path: str) -> ast.Module | None:
-    script = program.scripts[path]
-    if not script.text or script.error:
-        return None
-    try:
-        return parse.parse(script.text).tree
-    except parse.Unparsable:
-        return None
 
 
 def _scopes(tree: ast.Module) -> Iterator[ast.Module | ast.FunctionDef]:
@@ -87,7 +79,7 @@ def _runs(program: Program, path: str, node: ast.AST) -> bool:
 # -- the loss --------------------------------------------------------------------------------------------------------
 
 
-def _scaled(program: Program, trees: dict[str, ast.Module]) -> Iterator[Miscount]:
+def _scaled(program: Program) -> Iterator[Miscount]:
     """Scores of the headline that a constant multiplies or divides, or that are capped."""
     for report in program.reports:
         for flag in report.labels:
@@ -98,7 +90,7 @@ def _scaled(program: Program, trees: dict[str, ast.Module]) -> Iterator[Miscount
                 yield Miscount(file, flag.line, f"caps the losses at {limit:g} before they are summed")
                 continue
             file, op, constant, _function = flag.detail
-            if any(abs(constant / unit - 1) < 1e-6 for unit in _UNITS) or _weight(trees.get(file), flag.line):
+            if any(abs(constant / unit - 1) < 1e-6 for unit in _UNITS) or _weight(program.trees.get(file), flag.line):
                 continue
             if 0.9 <= constant <= 1.1:
                 word = "multiplies" if op == "*" else "divides"
@@ -122,9 +114,8 @@ def _weight(tree: ast.Module | None, line: int) -> bool:
 # -- the byte table --------------------------------------------------------------------------------------------------
 
 
-def _tables(program: Program, path: str, scope: ast.AST) -> Iterator[Miscount]:
+def _tables(program: Program, path: str, nodes: list[ast.AST], looped: bool) -> Iterator[Miscount]:
     """A byte table made from a SentencePiece vocabulary: the space, the word mark, the fallback bytes."""
-    nodes = list(_own(scope))
     called = {n.func.attr for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}
     if not called & set(_PIECE):
         return
@@ -135,7 +126,6 @@ def _tables(program: Program, path: str, scope: ast.AST) -> Iterator[Miscount]:
     bytes_known = bool(called & {"is_byte", "IsByte"}) or any("<0x" in t for t in texts)
     plus_one = [n for n in nodes if _plus_one(n) and _runs(program, path, n)]
     spaced = [n for n in sizes if _replaced_by_space(_encoded(n))]
-    looped = _space_in_loop(program)
     for node in (*plus_one, *spaced):
         line = getattr(node, "lineno", 0)
         if looped:
@@ -194,9 +184,8 @@ def _space_in_loop(program: Program) -> bool:
 # -- the sums --------------------------------------------------------------------------------------------------------
 
 
-def _half_reduced(program: Program, path: str, scope: ast.AST) -> Iterator[Miscount]:
+def _half_reduced(program: Program, path: str, nodes: list[ast.AST]) -> Iterator[Miscount]:
     """A quotient of two running sums of which only one was reduced over the ranks."""
-    nodes = list(_own(scope))
     reduced: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "all_reduce":
