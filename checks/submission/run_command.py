@@ -43,6 +43,7 @@ _JSON_COMMAND = re.compile(r"(?:command|cmd|run|launch|reproduce)", re.IGNORECAS
 _JSON_ENVIRONMENT = re.compile(
     r"^(?:env|env_vars|environment|environment_variables|run_env|config_env)$", re.IGNORECASE
 )
+_SETTINGS_BLOCK = 3  # a block of so many NAME=value lines and no command is a configuration
 
 
 def read_commands(files: Mapping[str, SourceFile]) -> tuple[RunCommand, ...]:
@@ -106,7 +107,7 @@ def _from_lines(
     """Read one block: assignments and exports hold for the commands after them."""
     scope: dict[str, str] = {}
     at: dict[str, int] = {}
-    comment = ""
+    comment, ran = "", False
     physical = dict(lines)
     for number, line in logical_lines(lines):
         if line.startswith("#"):
@@ -120,6 +121,7 @@ def _from_lines(
                 continue
             command = _command(path, number, line, rest, files)
             if command is not None:
+                ran = True
                 yield _ranked(
                     command,
                     {**scope, **values},
@@ -130,6 +132,9 @@ def _from_lines(
                 )
         if line:
             comment = ""
+    if not ran and len(scope) >= _SETTINGS_BLOCK and 2 * len(scope) >= len(lines):
+        block = RunCommand(path, lines[0][0], "settings without a command")
+        yield _ranked(block, scope, at, rank + 5, context, files)
 
 
 def _places(values: Iterable[str], first: int, physical: Mapping[int, str]) -> dict[str, int]:

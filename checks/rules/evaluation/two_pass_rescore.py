@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
+from checks.rules.evaluation.val_training import training_on_val
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "two-pass-rescore"
@@ -15,10 +16,12 @@ def check(case: Case) -> Finding:
     """Check that the headline holds no second score of tokens that state has meanwhile adapted to."""
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
     program = case.program
+    trained = {a.place.line for a in training_on_val(case)}  # steps of the training loop are val-training
     breaches = [
         b
         for b in ordering.found(program)
-        if b.adapt.kind == "table" or (b.rescored is not None and b.adapt.kind in _TRAINED)
+        if b.adapt.place.line not in trained
+        and (b.adapt.kind == "table" or (b.rescored is not None and b.adapt.kind in _TRAINED))
     ]
     if breaches:
         first = breaches[0]
@@ -26,7 +29,9 @@ def check(case: Case) -> Finding:
         did = "fills a table with validation tokens" if table else "trains on validation tokens after they were scored"
         rows: list[Evidence] = []
         for breach in breaches[:4]:
-            rows += ordering.evidence_of(program, breach, did, "scores the same tokens again, and this score is reported")
+            rows += ordering.evidence_of(
+                program, breach, did, "scores the same tokens again, and this score is reported"
+            )
         rows = [*rows[:7], *ordering.selections(program)[:3], *rows[7:]]
         return say.fail(
             f"The reported val_bpb holds scores of tokens that {first.adapt.place.function} (line {first.adapt.place.line}) "
