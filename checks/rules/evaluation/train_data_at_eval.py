@@ -31,7 +31,11 @@ def check(case: Case) -> Finding:
     unknown = ordering.undecidable(case, say)
     if unknown is not None:
         return unknown
-    return say.passed("No training data is read after the training loop.", _loop(case, end[1]) if end else ())
+    if end is None:
+        return say.passed(
+            "Under the effective configuration no training loop precedes the headline, nor does evaluation train."
+        )
+    return say.passed("No training data is read after the training loop.", _loop(case, end[1]))
 
 
 def _by_clock(case: Case, say: Verdicts, reads: list[CallEvent], loop: Place) -> Finding:
