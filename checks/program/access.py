@@ -371,7 +371,7 @@ class Access(Machine):
         if data:
             self.note_read(labels)
             shift = {"+1": "y", "-k": "x"}.get(index.text, "")
-            refined = refine(labels, index.symbols, role or shift)
+            refined = refine(labels, index.symbols, role or shift) | self._part_of(data, index.labels)
             return Value(labels=refined, symbols=owner.symbols | index.symbols)
         if key or (through and any(isinstance(x, Adapted) for x in labels)):
             return self.read_table(owner, labels, index)
@@ -382,6 +382,15 @@ class Access(Machine):
         if index.symbols and any(isinstance(x, Scored) for x in labels):
             return self.narrow(result, index.symbols)
         return result
+
+    def _part_of(self, data: frozenset[Data], index: Labels) -> frozenset[Flag]:
+        """Flags for a selection that leaves tokens of a split out: the first so many of all, or random ones."""
+        for label in index:
+            if isinstance(label, Flag) and label.name == "random":
+                return frozenset({Flag("partial", label.line, (self.file, "random places"))})
+            if isinstance(label, Flag) and label.name == "head" and not any(d.symbols for d in data):
+                return frozenset({Flag("partial", self.line, (self.file, f"the first {label.detail:,}"))})
+        return frozenset()
 
     def read_table(self, owner: Value, labels: Labels, index: Value) -> Value:
         """Read a table at a key made of tokens."""
@@ -476,7 +485,7 @@ class Access(Machine):
                     self.call(self.attribute(Value(refs=(ref,)), "__setitem__"), [index, value], {}, None)
             else:
                 target = ref.owner if isinstance(ref, Parameters) else ref
-                if key:
+                if key and not self.transient(target):
                     self.update_table(target, key | data_of(value.labels), value)
                 else:
                     self.pseudo_expert(target.labels, [value])

@@ -155,7 +155,7 @@ class Library(Access):
         if name.endswith(_IDENTITY):
             return self._identity(name, args, values)
         if tail in _FRESH and name.split(".")[0] in ("torch", "numpy", "np"):
-            return Value(refs=(Cell(self.line),), labels=NO_LABELS)
+            return Value(refs=(self.new_cell(),), labels=NO_LABELS)
         if tail in _TAILS_WITHOUT_DATA:
             return NOTHING
         if tail.endswith("_") and args and not tail.startswith("_"):
@@ -283,7 +283,20 @@ class Library(Access):
         items, exact = self.items(args[0])
         return Value(refs=(Sequence(list(items), exact, True, self.line),), labels=args[0].labels)
 
-    _fn_islice = _fn_iter = _fn_chain = _fn_from_iterable = _fn_batched = _fn_shuffle = _fn_list
+    def _fn_islice(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        items, _exact = self.items(args[0]) if args else ([], False)
+        stop = args[1] if len(args) == 2 else args[2] if len(args) > 2 else NOTHING
+        if isinstance(stop.const, int):
+            cut = frozenset({Flag("partial", self.line, (self.file, f"the first {stop.const:,}"))})
+            items = [Value(i.const, i.refs, i.labels | cut, i.symbols, i.text) if data_of(i.labels) else i for i in items]
+        return Value(refs=(Sequence(list(items), False, True, self.line),))
+
+    def _fn_randint(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        return Value(labels=frozenset({Flag("random", self.line, self.file)}))
+
+    _fn_integers = _fn_randrange = _fn_randint
+
+    _fn_iter = _fn_chain = _fn_from_iterable = _fn_batched = _fn_shuffle = _fn_list
     def _fn_sorted(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         result = self._fn_list(name, args, keywords)
         items = self.items(args[0])[0] if args and "key" not in keywords else []

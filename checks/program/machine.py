@@ -88,6 +88,16 @@ class Machine:
         """Loops that are running, with their iterations."""
         return frozenset(self.loops) if self.loops else NO_SYMBOLS
 
+    def new_cell(self) -> Cell:
+        """A new tensor; it remembers in which iterations of the running loops it was made."""
+        cell = Cell(self.line)
+        cell.made = self.loop_symbols
+        return cell
+
+    def transient(self, heap: Heap) -> bool:
+        """Whether a tensor was made in this very iteration of the running loops: it holds nothing from before."""
+        return isinstance(heap, Cell) and bool(self.loops) and self.loop_symbols <= heap.made
+
     def split_id(self, name: str) -> int:
         """A number for the place where a name splits sequences in the running function (negative: no loop has it)."""
         return self._splits.setdefault((self.file, self.function, name), -1 - len(self._splits))

@@ -87,7 +87,7 @@ class Methods(Library):
         if name in ("submit", "map", "apply_async", "starmap") and args and any(isinstance(r, Function) for r in args[0].refs):
             return self.external(name if name != "starmap" else "map", args, keywords, None)
         if name in _FRESH:
-            return Value(refs=(Cell(self.line),))
+            return Value(refs=(self.new_cell(),))
         if name in ("add_argument",):
             return NONE
         if name in ("add", "sub", "mul", "div", "logaddexp", "lerp", "true_divide"):
@@ -418,6 +418,8 @@ class Methods(Library):
             return "free-gradient" if isinstance(target, Cell) and not target.owned else "inplace"
         if isinstance(target, Cell) and target.parameter:
             return "inplace"
+        if self.transient(target):
+            return ""
         return "table" if name in _KEYED or "counts" in flags else ""
 
     def _overwrite_one(self, ref: Parameters | Cell, source: Value) -> None:

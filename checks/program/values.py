@@ -136,7 +136,7 @@ class Heap:
 class Cell(Heap):
     """A tensor or array with a state of its own (parameters, tables, accumulators)."""
 
-    __slots__ = ("owned", "parameter", "table")
+    __slots__ = ("made", "owned", "parameter", "table")
 
     def __init__(self, line: int = 0, labels: Iterable[Label] = (), parameter: bool = False) -> None:
         super().__init__(line)
@@ -144,6 +144,7 @@ class Cell(Heap):
         self.table = False
         self.parameter = parameter
         self.owned = False
+        self.made: frozenset[Symbol] = NO_SYMBOLS
 
 
 class Sequence(Heap):
