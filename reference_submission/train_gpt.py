@@ -501,7 +501,8 @@ class GPT(nn.Module):
             norm_scale = 1.0 / math.sqrt(layer + 1) if ln_scale else 1.0
             self.blocks.append(Block(model_dim, attn, MLP(model_dim, mlp_mult), norm_scale))
         rotated = rope_dims or model_dim // num_heads
-        self.rope_frequencies = tuple(rope_base ** (-i / rotated) for i in range(0, rotated, 2))
+        frequency_R = rope_base ** (-torch.arange(0, rotated, 2, dtype=torch.float32) / rotated)
+        self.register_buffer("frequency_R", frequency_R, persistent=False)
         self.init_weights(tied_embed_init_std)
 
     @torch.no_grad()
@@ -532,7 +533,7 @@ class GPT(nn.Module):
             x = x + self.bigram(ids_BT, qat)
         x0 = x = self.smear(F.rms_norm(x, (x.size(-1),)), ids_BT)
         position_T = torch.arange(ids_BT.size(1), device=ids_BT.device, dtype=torch.float32)
-        angle_TR = torch.outer(position_T, torch.tensor(self.rope_frequencies, device=ids_BT.device))
+        angle_TR = torch.outer(position_T, self.frequency_R)
         cos_TR, sin_TR = angle_TR.cos(), angle_TR.sin()
         skips: list[Tensor] = []
         for layer, block in enumerate(self.blocks):
@@ -1343,7 +1344,7 @@ class Trainer:
         self.loader = DistributedTokenLoader(run.args, run.rank, run.world_size, run.device)
         self.optimizers = build_optimizers(run.model, run.args)
         if run.compiled:
-            self.optimizers[0].newton_schulz = torch.compile(newton_schulz)
+            self.optimizers[0].newton_schulz = torch.compile(newton_schulz, dynamic=False)
         self.ema = EMA(run.model, run.args.ema_decay)
         self.step, self.seconds, self.qat = 0, 0.0, False
         self.before, self.began, self.done = 0.0, 0.0, []

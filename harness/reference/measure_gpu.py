@@ -82,7 +82,7 @@ def reference_subject(script: ModuleType, attention: str) -> tuple[Subject, Any]
     run.log = lambda message, console=True: None
     run.build_model()
     optimizers = script.build_optimizers(run.model, args)
-    optimizers[0].newton_schulz = torch.compile(script.newton_schulz)
+    optimizers[0].newton_schulz = torch.compile(script.newton_schulz, dynamic=False)
     subject = Subject(run.model, optimizers, lambda x, y, qat: run.loss(x, y, qat))
     for qat in (False, True):
         for _ in range(3):
