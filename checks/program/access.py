@@ -319,8 +319,9 @@ class Access(Machine):
             found: Value | None = None
             if isinstance(ref, Sequence):
                 found = self._sequence_item(ref, index, owner)
-                if chosen:
-                    found = Value(UNKNOWN, found.refs, found.labels | chosen, found.symbols)
+                mine = self.chosen_for(chosen, found) if chosen else chosen
+                if mine:
+                    found = Value(UNKNOWN, found.refs, found.labels | mine, found.symbols)
             elif isinstance(ref, Mapping):
                 found = self._mapping_item(ref, index)
             if found is not None:
@@ -388,7 +389,9 @@ class Access(Machine):
         for label in index:
             if isinstance(label, Flag) and label.name == "random":
                 return frozenset({Flag("partial", label.line, (self.file, "random places"))})
-            if isinstance(label, Flag) and label.name == "head" and not any(d.symbols for d in data):
+            running = {loop for loop, _ in self.loops}
+            whole = not any(loop in running for d in data for loop, _ in d.symbols)
+            if isinstance(label, Flag) and label.name == "head" and whole:
                 return frozenset({Flag("partial", self.line, (self.file, f"the first {label.detail:,}"))})
         return frozenset()
 
@@ -431,6 +434,7 @@ class Access(Machine):
         chosen = frozenset(x for x in index.labels if isinstance(x, Flag) and x.name == "chosen-by-score")
         if chosen:
             found = self._mapping_item(ref, Value(symbols=index.symbols))
+            chosen = self.chosen_for(chosen, found)
             rows = tuple(
                 Sequence([Value(i.const, i.refs, i.labels | chosen, i.symbols) for i in r.items], r.exact, False)
                 if isinstance(r, Sequence) and not r.mutable else r

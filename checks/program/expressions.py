@@ -388,14 +388,18 @@ class Expressions(Calls):
                 return Value(labels=merge_labels(parts), symbols=merge_symbols(parts) | {split}, text=f"slice{role}")
             if ahead is not None:
                 return Value(labels=merge_labels(parts), symbols=ahead, text=f"slice{role}")
-            return Value(labels=merge_labels(parts), symbols=merge_symbols(parts), text=f"slice{role}")
+            labels = merge_labels(parts)
+            if len(parts) == 1 and node.upper is not None and isinstance(parts[0].const, int) and parts[0].const > 1:
+                labels = labels | {Flag("head", node.lineno, parts[0].const)}
+            return Value(labels=labels, symbols=merge_symbols(parts), text=f"slice{role}")
         if isinstance(node, ast.Tuple):
             parts = [self.index(e, scope) for e in node.elts]
             const = tuple(p.const for p in parts) if parts and all(p.known for p in parts) else UNKNOWN
             text = next((p.text for p in reversed(parts) if p.text.startswith("slice")), "")
             if any(p.text.startswith("slice") for p in parts):
                 const = UNKNOWN
-            return Value(const, labels=merge_labels(parts), symbols=merge_symbols(parts), text=text or "tuple")
+            labels = frozenset(x for x in merge_labels(parts) if not (isinstance(x, Flag) and x.name == "head"))
+            return Value(const, labels=labels, symbols=merge_symbols(parts), text=text or "tuple")
         value = self.eval(node, scope)
         if value.refs:
             return Value(value.const, value.refs, merge_labels([value]), value.symbols, value.text)

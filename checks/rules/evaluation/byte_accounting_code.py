@@ -1,4 +1,4 @@
-"""The half of bpb-accounting that lies in the code: scaled losses, fixed ratios, byte tables, sums of some ranks only."""
+"""The half of bpb-accounting in the code: scaled losses, fixed ratios, byte tables, sums of some ranks only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from checks.rules.evaluation import ordering
 from checks.verdict import Evidence, Finding
 
 _MARK = "▁"
-_CLEARS = "Count the bytes of the original text: sum over targets of the reference byte table; leave the losses as they are."
+_CLEARS = (
+    "Count the bytes of the original text: sum over targets of the reference byte table; leave the losses as they are."
+)
 _PIECE = ("id_to_piece", "IdToPiece", "id_to_token")
 _STRIPS = ("removeprefix", "lstrip", "replace", "strip")
 _LN2 = math.log(2.0)
@@ -96,7 +98,9 @@ def _scaled(program: Program) -> Iterator[Miscount]:
                 word = "multiplies" if op == "*" else "divides"
                 yield Miscount(file, flag.line, f"{word} the loss by {constant:g} before it is reported")
             elif op == "/" and 1.5 < constant < 8 and constant != int(constant):
-                yield Miscount(file, flag.line, f"divides by {constant:g} bytes per token, a constant, instead of bytes")
+                yield Miscount(
+                    file, flag.line, f"divides by {constant:g} bytes per token, a constant, instead of bytes"
+                )
 
 
 def _weight(tree: ast.Module | None, line: int) -> bool:
@@ -104,9 +108,15 @@ def _weight(tree: ast.Module | None, line: int) -> bool:
     if tree is None:
         return False
     for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)) and node.lineno <= line <= (node.end_lineno or 0):
+        if (
+            isinstance(node, ast.BinOp)
+            and isinstance(node.op, (ast.Add, ast.Sub))
+            and node.lineno <= line <= (node.end_lineno or 0)
+        ):
             sides = [s for s in (node.left, node.right) if not isinstance(s, ast.Constant)]
-            if len(sides) == 2 and any(isinstance(s, ast.BinOp) and isinstance(s.op, (ast.Mult, ast.Div)) for s in sides):
+            if len(sides) == 2 and any(
+                isinstance(s, ast.BinOp) and isinstance(s.op, (ast.Mult, ast.Div)) for s in sides
+            ):
                 return True
     return False
 
@@ -119,7 +129,7 @@ def _tables(program: Program, path: str, nodes: list[ast.AST], looped: bool) -> 
     called = {n.func.attr for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}
     if not called & set(_PIECE):
         return
-    sizes = [n for n in nodes if _encoded(n) is not None and _runs(program, path, n)]
+    sizes = [n for n in nodes if isinstance(n, ast.Call) and _encoded(n) is not None and _runs(program, path, n)]
     if not sizes:
         return
     texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
@@ -129,12 +139,16 @@ def _tables(program: Program, path: str, nodes: list[ast.AST], looped: bool) -> 
     for node in (*plus_one, *spaced):
         line = getattr(node, "lineno", 0)
         if looped:
-            yield Miscount(path, line, "counts the leading space in the byte table and once more in the evaluation loop")
+            yield Miscount(
+                path, line, "counts the leading space in the byte table and once more in the evaluation loop"
+            )
         else:
             yield Miscount(path, line, "counts the space in the byte table only: one byte too many after BOS", False)
     strips = bool(called & set(_STRIPS)) or any(isinstance(n, ast.Slice) and _is_one(n.lower) for n in nodes)
     if not strips and not spaced and not bytes_known:
-        yield Miscount(path, sizes[0].lineno, "counts the word mark of a piece as text, and fallback bytes by their name")
+        yield Miscount(
+            path, sizes[0].lineno, "counts the word mark of a piece as text, and fallback bytes by their name"
+        )
     elif not bytes_known and _MARK in "".join(texts):
         yield Miscount(path, sizes[0].lineno, "measures fallback bytes by the name of their piece, not as one byte")
 

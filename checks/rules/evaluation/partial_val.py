@@ -6,7 +6,9 @@ import re
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted
+from checks.rules.evaluation.coverage_code import by_code
 from checks.rules.evaluation.fingerprints import Coverage, coverage
+from checks.rules.evaluation.halves import together
 from checks.rules.places import at, name_run, of_run
 from checks.submission.model import Run, Setting
 from checks.verdict import Evidence, Finding, Group
@@ -21,8 +23,9 @@ _PLACE = re.compile(r"(?:default )?(.+):(\d+)$")
 
 
 def check(case: Case) -> Finding:
-    """Check how many validation tokens the logs say were scored."""
-    return by_logs(case, Verdicts(CODE, Group.EVALUATION, case.rulebook))
+    """Check how many validation tokens the logs say were scored, and what the code leaves out."""
+    say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
+    return together(by_logs(case, say), by_code(case, say))
 
 
 def by_logs(case: Case, say: Verdicts) -> Finding:

@@ -1,0 +1,186 @@
+"""The half of partial-val that lies in the code: limits, samples, early stops, ranks that are not gathered."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from checks.program.program import Program
+from checks.program.values import Flag
+from checks.rules.base import Case, Verdicts
+from checks.rules.evaluation import ordering
+from checks.verdict import Evidence, Finding
+
+_GATHER = (
+    "all_reduce",
+    "all_gather",
+    "reduce",
+    "gather",
+    "all_gather_object",
+    "gather_object",
+    "all_gather_into_tensor",
+)
+_CLOCKS = ("perf_counter", "time", "monotonic")
+_CLEARS = "Score the whole validation split, as the reference does."
+
+
+def by_code(case: Case, say: Verdicts) -> Finding | None:
+    """What the code behind the headline leaves out; None where nothing was found."""
+    program = case.program
+    if program.trace is None or not program.reports:
+        return None
+    reports = [ordering.report_row(program, r) for r in program.reports]
+    parts = _parts(program)
+    if parts:
+        where = sorted({what for _, what in parts})
+        rows = ordering.unique([row for row, _ in parts])
+        return say.fail(
+            f"The reported score is over {', '.join(where)} of the validation tokens only.", [*rows, *reports], _CLEARS
+        )
+    for path, scope in _scoring_scopes(program):
+        alone = list(_ungathered(program, path, scope))
+        if alone:
+            return say.fail(
+                "Every rank scores its share and the number is computed from one rank's share: nothing is gathered.",
+                [*alone, *reports],
+                _CLEARS,
+            )
+        left_out = list(_left_out(program, path, scope))
+        if left_out:
+            return say.warn(
+                "Targets of one kind are left out of the loss and of the bytes.", [*left_out, *reports], _CLEARS
+            )
+        stops = list(_stops(program, path, scope))
+        if stops:
+            return say.warn(
+                "The loop that scores ends when its time is up: tokens after that are not in the number.",
+                [*stops, *reports],
+                _CLEARS,
+            )
+    return None
+
+
+def _parts(program: Program) -> list[tuple[Evidence, str]]:
+    """Selections that every score of the headline went through."""
+    scores = [s for s in ordering.headline_scores(program) if any(d.source == "val" for d in s.targets)]
+    cut = [{x for x in s.used if isinstance(x, Flag) and x.name == "partial"} for s in scores]
+    if not cut or not all(cut):
+        return []
+    return [
+        (program.at(x.detail[0], x.line, f"takes {x.detail[1]} of the tokens", "source"), str(x.detail[1]))
+        for x in sorted(set().union(*cut), key=lambda x: x.line)
+    ]
+
+
+def _scoring_scopes(program: Program) -> Iterator[tuple[str, ast.AST]]:
+    """The functions (or the module) in which scores of the headline are made or summed."""
+    places = set()
+    for score in ordering.headline_scores(program):
+        places |= {(score.place.file, score.place.line), *score.place.calls}
+    for path, tree in program.trees.items():
+        lines = {line for file, line in places if file == path}
+        if not lines:
+            continue
+        functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+        inside: set[int] = set()
+        for function in functions:
+            held = {line for line in lines if function.lineno <= line <= (function.end_lineno or 0)}
+            inside |= held
+            if held:
+                yield path, function
+        if lines - inside:
+            yield path, tree
+
+
+def _runs(program: Program, path: str, line: int) -> bool:
+    return program.trace is not None and (path, line) in program.trace.executed
+
+
+def _loops(program: Program, path: str, scope: ast.AST) -> Iterator[ast.For]:
+    """Loops of the scope that run and in which the headline's scores are made."""
+    lines = set()
+    for score in ordering.headline_scores(program):
+        lines |= {line for file, line in ((score.place.file, score.place.line), *score.place.calls) if file == path}
+    for node in ast.walk(scope):
+        if isinstance(node, ast.For) and any(node.lineno < line <= (node.end_lineno or 0) for line in lines):
+            yield node
+
+
+def _ungathered(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]:
+    """Loops over a rank's share in a program whose running lines gather nothing."""
+    if program.trace is None or _gathers(program):
+        return
+    shares: dict[str, int] = {"rank": 0, "local_rank": 0}
+    for node in sorted((n for n in ast.walk(scope) if isinstance(n, ast.Assign)), key=lambda n: n.lineno):
+        if _names(node.value) & set(shares):
+            for target in node.targets:
+                shares |= {name: node.lineno for name in _names(target)}
+    if not any(
+        isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == "get_rank"
+        for n in ast.walk(scope)
+    ):
+        return
+    for loop in _loops(program, path, scope):
+        used = _names(loop.iter) & set(shares)
+        if used:
+            yield from (
+                program.at(path, shares[n], "takes the share of one rank", "source") for n in sorted(used) if shares[n]
+            )
+            yield program.at(path, loop.lineno, "scores the share of one rank", "score")
+
+
+def _gathers(program: Program) -> bool:
+    assert program.trace is not None
+    for file, line in program.trace.executed:
+        script = program.scripts.get(file)
+        if script is not None and any(f"{word}(" in script.excerpt(line) for word in _GATHER):
+            return True
+    return False
+
+
+def _stops(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]:
+    """``if clock - start > budget: break`` in the outermost loop that scores, with no loop after it that goes on."""
+    loops = list(_loops(program, path, scope))
+    for loop in loops[:1]:
+        if len([other for other in loops if other.lineno > (loop.end_lineno or 0)]):
+            continue
+        for node in loop.body:
+            if (
+                isinstance(node, ast.If)
+                and any(isinstance(s, ast.Break) for s in node.body)
+                and _runs(program, path, node.lineno)
+            ):
+                called = {
+                    n.func.attr if isinstance(n.func, ast.Attribute) else getattr(n.func, "id", "")
+                    for n in ast.walk(node.test)
+                    if isinstance(n, ast.Call)
+                }
+                if called & set(_CLOCKS):
+                    yield program.at(path, node.body[0].lineno, "ends the evaluation early", "score")
+
+
+def _left_out(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]:
+    """``wanted = y != 1`` that selects both what is summed and what is counted."""
+    masks = {
+        target.id: node.lineno
+        for node in ast.walk(scope)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Compare)
+        and isinstance(node.value.ops[0], ast.NotEq)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+        and isinstance(node.value.comparators[0], ast.Constant)
+        and _runs(program, path, node.lineno)
+    }
+    sums = [n for n in ast.walk(scope) if isinstance(n, ast.AugAssign)]
+    for name, line in masks.items():
+        selected = [
+            n for n in sums if any(isinstance(s, ast.Subscript) and name in _names(s.slice) for s in ast.walk(n.value))
+        ]
+        counted = [n for n in sums if isinstance(n.value, ast.Call) and name in _names(n.value)]
+        if selected and counted:
+            yield program.at(path, line, "leaves these targets out", "score")
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
