@@ -260,6 +260,8 @@ class Expressions(Calls):
                 if isinstance(ref, Sequence) and ref.exact and all(i.known for i in ref.items):
                     return any(i.const == left.const for i in ref.items) is isinstance(op, ast.In)
                 if isinstance(ref, Mapping) and ref.keys_known and not self.maybe:
+                    if left.const not in ref.items and (right.labels or len(right.refs) > 1):
+                        return UNKNOWN  # it may be something else as well, e.g. what a file holds
                     return (left.const in ref.items) is isinstance(op, ast.In)
             return UNKNOWN
         if isinstance(op, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)):

@@ -129,6 +129,7 @@ class Trace:
     skipped: list[tuple[Place, str]] = field(default_factory=list)
     accumulated: dict[int, Place] = field(default_factory=dict)
     executed: set[tuple[str, int]] = field(default_factory=set)
+    saved: set[int] = field(default_factory=set)  # adapt events of what was written to files
     loop_exits: dict[int, int] = field(default_factory=dict)
     loop_places: dict[int, Place] = field(default_factory=dict)
     exhausted: str = ""

@@ -48,7 +48,8 @@ def _tables(case: Case, trace: Trace, end: int) -> list[Evidence]:
 
 
 def _filled(trace: Trace, lookup: LookupEvent, end: int) -> list[AdaptEvent]:
-    events = [trace.adapts[i] for i in sorted(lookup.state)]
+    """Fillings of a table on training data that were not written to a file: what the artifact holds is paid for."""
+    events = [trace.adapts[i] for i in sorted(lookup.state - trace.saved)]
     return [a for a in events if a.kind == "table" and a.at <= end and phases.from_train(a.data)]
 
 
