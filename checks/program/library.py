@@ -609,7 +609,7 @@ class Library(Access):
                 ref.labels |= state
                 self.touch()
         self.artifact |= state
-        self.trace.saved |= {x.event for x in state}
+        self.trace.saved |= {x.event for x in state if isinstance(x, Adapted)}
         return NONE
 
     _fn_dump = _fn_savez = _fn_savez_compressed = _fn_save_file = _fn_save
