@@ -373,6 +373,8 @@ class Access(Machine):
             self.note_read(labels)
             shift = {"+1": "y", "-k": "x"}.get(index.text, "")
             refined = refine(labels, index.symbols, role or shift) | self._part_of(data, index.labels)
+            if predicted and role == "x":  # hidden states of the positions before
+                refined = refined | {Flag("shifted", self.line, self.file)}
             return Value(labels=refined, symbols=owner.symbols | index.symbols)
         if key or (through and any(isinstance(x, Adapted) for x in labels)):
             return self.read_table(owner, labels, index)
