@@ -172,11 +172,12 @@ def _final_label(runs: Sequence[Run], claimed: Sequence[float]) -> str:
     last = max(finals, key=lambda label: (finals[label], label.endswith("exact")), default=last)
 
     def distance(label: str) -> float:
-        mean = sum(by_label[label]) / len(by_label[label])
-        return min((abs(mean - claim) / claim for claim in claimed), default=0.0)
+        values = by_label[label]
+        return min((abs(v - claim) / claim for claim in claimed for v in (*values, sum(values) / len(values))), default=0.0)
 
     chosen = last
-    if claimed and by_label and (not last or distance(last) > _NEAR):
-        nearest = min(by_label, key=distance)
+    others = [label for label in by_label if not label.startswith("step")]
+    if claimed and others and (not last or distance(last) > _NEAR):
+        nearest = min(others, key=distance)
         chosen = nearest if distance(nearest) <= _NEAR else last
     return re.sub(r"\d+$", "", chosen)

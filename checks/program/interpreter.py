@@ -97,11 +97,12 @@ class Interpreter(Expressions):
         """Interpret a function body; the join of its returns."""
         frame = Frame()
         self.frames.append(frame)
-        saved_loops, saved_while = len(self.loops), len(self.while_loops)
+        saved_loops, saved_while, saved_passes = len(self.loops), len(self.while_loops), len(self.passes)
         try:
             self.block(body, scope)
         finally:
             self.frames.pop()
+            del self.passes[saved_passes:]
             del self.loops[saved_loops:]
             del self.while_loops[saved_while:]
         return frame.result if frame.result is not None else NONE
@@ -148,8 +149,10 @@ class Interpreter(Expressions):
                 self.mutate(old, "add_", [value])
                 return Flow.NEXT
             new = self.binary(type(node.op), old, value) if old is not NOTHING else value
-            if owner.refs or not self.store_nested(target.value, index, new, scope):
+            if owner.refs:
                 self.store(owner, index, new)
+            elif not self.store_nested(target.value, index, new, scope):
+                self._store_plain(target.value, owner, new, scope)
             return Flow.NEXT
         old = self.eval(target, scope)
         self.line = node.lineno
@@ -421,6 +424,7 @@ class Interpreter(Expressions):
         flow = Flow.NEXT
         ended = False
         for k, (element, symbol, certain) in enumerate(iterations):
+            self.passes.append((id(node), k))
             if symbol is not None:
                 self.loops.append(symbol)
             if not certain and k > 0 and isinstance(element, Value):
@@ -429,6 +433,7 @@ class Interpreter(Expressions):
             flow = self.block(node.body, scope)
             if symbol is not None:
                 self.loops.pop()
+            self.passes.pop()
             if flow is Flow.BREAK:
                 frame.breaks[-1].append(dict(scope.vars))
                 ended = True

@@ -37,6 +37,7 @@ from checks.program.values import (
     Value,
     merge_labels,
     merge_symbols,
+    regions_overlap,
 )
 
 
@@ -59,8 +60,10 @@ class Machine:
         self.calls: list[tuple[str, int]] = []
         self.loops: list[Symbol] = []
         self.while_loops: list[Symbol] = []
+        self.passes: list[Symbol] = []
         self.maybe = 0
         self.pending: list[tuple[frozenset[Data], frozenset[int], frozenset[int]]] = []
+        self.stepped = False
         self.version = 0
         self.artifact: set[Label_] = set()
         self._score_keys: dict[object, int] = {}
@@ -91,12 +94,27 @@ class Machine:
     def new_cell(self) -> Cell:
         """A new tensor; it remembers in which iterations of the running loops it was made."""
         cell = Cell(self.line)
-        cell.made = self.loop_symbols
+        cell.made = frozenset(self.passes)
         return cell
 
     def transient(self, heap: Heap) -> bool:
         """Whether a tensor was made in this very iteration of the running loops: it holds nothing from before."""
-        return isinstance(heap, Cell) and bool(self.loops) and self.loop_symbols <= heap.made
+        return isinstance(heap, Cell) and bool(self.passes) and frozenset(self.passes) <= heap.made
+
+    def chosen_for(self, chosen: Labels, value: Value) -> Labels:
+        """Of flags that a choice was made by scores, those that matter for a value: the scores were of its own tokens."""
+        targets = [self.trace.scores[x.event].targets for x in self.full_labels(value) if isinstance(x, Scored)]
+        if not targets:
+            return chosen
+        kept = set()
+        for flag in chosen:
+            compared = [self.trace.scores[i].targets for i in flag.detail[2]] if isinstance(flag, Flag) else []
+            if any(
+                regions_overlap(a.symbols, b.symbols) and a.source == b.source
+                for mine in targets for a in mine for other in compared for b in other
+            ):  # fmt: skip
+                kept.add(flag)
+        return frozenset(kept)
 
     def split_id(self, name: str) -> int:
         """A number for the place where a name splits sequences in the running function (negative: no loop has it)."""
@@ -269,16 +287,16 @@ class Machine:
     def lookup(self, table: Labels, table_line: int, key: frozenset[Data], mixed: bool, row: bool = False) -> Looked:
         """Record a table read at a key made of tokens."""
         state = frozenset(x.event for x in table if isinstance(x, Adapted))
-        ident_key = (self.file, self.line, table_line, key, state, mixed, row)
+        loaded = any(isinstance(x, Flag) and x.name in ("artifact", "loaded") for x in table)
+        ident_key = (self.file, self.line, table_line, key, state, mixed, row, loaded)
         known = self._lookup_keys.get(ident_key)
         if known is None:
             known = len(self.trace.lookups)
             self._lookup_keys[ident_key] = known
             causal = bool(state) and all(self._behind(self.trace.adapts[a], key) for a in state)
             self.trace.lookups[known] = LookupEvent(
-                known, self.steps, self.place(), table_line, key, mixed, state, causal, row,
-                any(isinstance(x, Flag) and x.name in ("artifact", "loaded") for x in table),
-            )  # fmt: skip
+                known, self.steps, self.place(), table_line, key, mixed, state, causal, row, loaded
+            )
         return Looked(known)
 
     def _behind(self, adapt: AdaptEvent, key: frozenset[Data]) -> bool:

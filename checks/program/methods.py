@@ -308,6 +308,9 @@ class Methods(Library):
 
     def _backward(self, loss: Value) -> Value:
         data, modules, scores = self.loss_data(loss)
+        if self.stepped:  # gradients that a step has used are not used again
+            self.pending.clear()
+            self.stepped = False
         if data:
             self.pending.append((data, modules, scores))
             del self.pending[:-12]
@@ -328,6 +331,7 @@ class Methods(Library):
 
     def optimizer_step(self, params: Value) -> None:
         """Apply the pending gradients to the parameters that an optimizer holds."""
+        self.stepped = True
         owners = self.stateful(params, 0)
         reached: set[int] = set()
         for owner in owners:

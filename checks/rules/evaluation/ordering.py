@@ -56,8 +56,10 @@ def chosen(program: Program) -> list[tuple[int, bool, Evidence]]:
     trace = program.trace
     if trace is None:
         return []
-    labels = {x for r in program.reports for x in r.labels}
-    for score in headline_scores(program):
+    scores = headline_scores(program)
+    carried = {x for s in scores for x in s.used}
+    labels = {x for r in program.reports for x in r.labels if x not in carried}
+    for score in scores:
         for label in score.used:
             if isinstance(label, Flag) and label.name == "chosen-by-score":
                 compared = [trace.scores[i] for i in label.detail[2]]
