@@ -173,6 +173,7 @@ class Library(Access):
             return Value(refs=(instance,))
         if name.startswith("torch.nn.") and tail[:1].isupper():
             instance = Instance(None, name, self.line)
+            instance.attrs.update({k: keywords[k] for k in ("bidirectional", "padding", "kernel_size") if k in keywords})
             instance.labels |= merge_labels(values) - data_of(merge_labels(values))
             return Value(refs=(instance,))
         return self.unknown_call(name, values)
@@ -246,7 +247,15 @@ class Library(Access):
         labels = merge_labels(values) | self.state(target)
         if target.external.startswith("torch.nn."):
             labels = labels | {Uses(target.ident)}
-        return Value(labels=labels, symbols=merge_symbols(values))
+        result = Value(labels=labels, symbols=merge_symbols(values))
+        if target.external.endswith(("LSTM", "GRU", "RNN")):
+            both = target.attrs.get("bidirectional", NOTHING).const is True
+            return self._sees_later(result, [], "runs over the row in both directions", both)
+        if target.external.endswith("Conv1d"):
+            width, padding = (target.attrs.get(k, NOTHING).const for k in ("kernel_size", "padding"))
+            both = isinstance(width, int) and isinstance(padding, int) and 0 < padding < width - 1
+            return self._sees_later(result, [], "pads the row on both sides of the convolution", both)
+        return result
 
     def run_hooks(self, target: Instance, args: list[Value], output: Value) -> None:
         """Call the forward hooks of a module."""
@@ -486,6 +495,27 @@ class Library(Access):
         blended = self.blend([a, b], "select" if compared else "blend")
         labels = merge_labels([a, b]) if blended is None else blended.labels
         return Value(labels=labels | self.target_class(test.labels), symbols=merge_symbols(args))
+
+    def _fn_scaled_dot_product_attention(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        result = self.unknown_call(name, [*args, *keywords.values()])
+        mask = keywords.get("attn_mask", args[3] if len(args) > 3 else NONE)
+        causal = keywords.get("is_causal", args[5] if len(args) > 5 else Value(False))
+        return self._sees_later(result, args, "attends to later positions", causal.const is False and mask.const is None)
+
+    def _fn_flash_attn_func(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        result = self.unknown_call(name, [*args, *keywords.values()])
+        causal = keywords.get("causal", args[5] if len(args) > 5 else Value(False))
+        window = keywords.get("window_size")
+        return self._sees_later(result, args, "attends to later positions", causal.const is False and window is None)
+
+    _fn_flash_attn_3_func = _fn_flash_attn_func
+
+    def _sees_later(self, result: Value, args: list[Value], what: str, acausal: bool) -> Value:
+        """Mark a value of a position that depends on tokens after it; keys that hold no tokens are none."""
+        if not acausal or not (len(args) < 2 or data_of(merge_labels(args[1:2]))):
+            return result
+        flag = frozenset({Flag("acausal", self.line, (self.file, what))})
+        return Value(result.const, result.refs, result.labels | flag, result.symbols)
 
     def _fn_clamp(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         """A cap on losses: the largest value that is let through, in nats."""

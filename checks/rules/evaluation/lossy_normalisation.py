@@ -1,0 +1,108 @@
+"""lossy-normalisation: the text must be recoverable from the tokens whose bytes are counted. Unruled: a warning."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from checks.program import parse
+from checks.rules.base import Case, Verdicts
+from checks.rules.places import at
+from checks.verdict import Evidence, Finding, Group
+
+CODE = "lossy-normalisation"
+_HINTS = re.compile(r"casefold\(|unicodedata|normalization_rule_name|\.lower\(\)")
+_ENCODERS = frozenset(["encode", "encode_as_ids", "EncodeAsIds", "encode_ordinary", "encode_batch"])
+_FORMS = ("NFKC", "NFKD")
+_MAX_FILE = 400_000
+_MAX_FILES = 24
+
+
+def check(case: Case) -> Finding:
+    """Look for case folding and compatibility forms between the text and the encoder, in every script of the folder."""
+    say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
+    rows: list[Evidence] = []
+    paths = [p for p in sorted(case.submission.files) if p.endswith(".py")][:_MAX_FILES]
+    for path in paths:
+        tree = case.program.trees.get(path) or _parsed(case, path)
+        if tree is not None:
+            rows += [at(case, path, line, what, "source", _excerpt(case, path, line)) for line, what in _lossy(tree)]
+    if rows:
+        return say.warn(
+            "Text is normalised before it is encoded in a way that cannot be undone; whether that is allowed was never "
+            "ruled on (#1604), and no such submission was ranked.",
+            rows[:8],
+            "A normalisation that can be undone, or the bytes of the original text as the denominator.",
+        )
+    if not paths:
+        return say.not_applicable("There is no script to check.")
+    return say.passed("No normalisation that loses text stands before an encoder.")
+
+
+def _parsed(case: Case, path: str) -> ast.Module | None:
+    text = case.submission.files[path].read(_MAX_FILE).decode("utf-8", "replace")
+    if not _HINTS.search(text):
+        return None
+    try:
+        return parse.parse(text).tree
+    except parse.Unparsable:
+        return None
+
+
+def _excerpt(case: Case, path: str, line: int) -> str:
+    lines = case.submission.files[path].read(_MAX_FILE).decode("utf-8", "replace").split("\n")
+    return lines[line - 1].strip()[:200] if 0 < line <= len(lines) else ""
+
+
+def _lossy(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    scopes: list[ast.AST] = [tree, *functions.values()]
+    for node in ast.walk(tree):
+        named = isinstance(node, ast.keyword) and node.arg == "normalization_rule_name"
+        if named and isinstance(node.value, ast.Constant) and str(node.value.value).endswith("_cf"):
+            yield node.value.lineno, "the tokenizer folds case"
+    seen: set[int] = set()
+    for scope in scopes:
+        assigned = [n for n in ast.walk(scope) if isinstance(n, ast.Assign)]
+        for call in ast.walk(scope):
+            if not (
+                isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _ENCODERS
+            ):
+                continue
+            if not call.args or isinstance(call.args[0], ast.Constant):
+                continue
+            for line, what in _before(call.args[0], assigned, functions):
+                if line not in seen:
+                    seen.add(line)
+                    yield line, what
+
+
+def _before(
+    text: ast.expr, assigned: list[ast.Assign], functions: dict[str, ast.FunctionDef]
+) -> Iterator[tuple[int, str]]:
+    """Lossy calls in what is encoded, in what its names were assigned from, and in functions it calls."""
+    names = {n.id for n in ast.walk(text) if isinstance(n, ast.Name)}
+    direct = [text, *(a.value for a in assigned if any(isinstance(t, ast.Name) and t.id in names for t in a.targets))]
+    for expression in direct:
+        for node in ast.walk(expression):
+            what = _loses(node, direct=True)
+            if what:
+                yield getattr(node, "lineno", 0), what
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
+                for inner in ast.walk(functions[node.func.id]):
+                    what = _loses(inner, direct=False)
+                    if what:
+                        yield getattr(inner, "lineno", 0), what
+
+
+def _loses(node: ast.AST, direct: bool) -> str:
+    """What a call loses; ``lower`` only where it is applied to the text itself, since marked case can come back."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return ""
+    name = node.func.attr
+    if name == "casefold" or (direct and name == "lower" and not node.args):
+        return "folds case"
+    if name == "normalize" and node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value in _FORMS:
+        return f"takes compatibility forms ({node.args[0].value})"
+    return ""
