@@ -18,7 +18,6 @@ CODE = "cross-doc-leak"
 _EMBEDS = re.compile(r"emb|wte|bigram", re.I)
 _BLOCKS = re.compile(r"attn|attend|block|layer(?!_?norm)|mlp|rnn|ffn|mixer", re.I)
 _BOS = re.compile(r"bos|same_doc|doc_mask|document|segment|is_start", re.I)
-_JOINS = ("cat", "concat", "concatenate", "roll", "pad")
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,8 @@ def check(case: Case) -> Finding:
     what = "embeddings" if inputs else "hidden states"
     proven = inputs and case.created is not None and not case.non_record
     return (say.fail if proven else say.warn)(
-        f"{chosen[0].function} adds the {what} of the position before without a mask at BOS: on packed rows the last token "
-        "of a document leaks into the next one.",
+        f"{chosen[0].function} adds the {what} of the position before without a mask at BOS: on packed rows the last "
+        "token of a document leaks into the next one.",
         ordering.unique(rows),
         clears,
     )
@@ -139,7 +138,7 @@ def _masked(function: ast.FunctionDef) -> bool:
 
 
 def _sum_of(function: ast.FunctionDef, line: int) -> int:
-    """The line of the sum that the shifted states are a term of, at once or after being named; 0 where there is none."""
+    """The line of the sum that the shifted states are a term of, at once or after being named; 0 if none."""
     names: set[str] = set()
     for node in ast.walk(function):
         if not (isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)):
@@ -150,12 +149,10 @@ def _sum_of(function: ast.FunctionDef, line: int) -> int:
             if isinstance(sum_, ast.BinOp) and isinstance(sum_.op, (ast.Add, ast.Sub)) and _shifts(sum_, line):
                 return sum_.lineno
     for node in ast.walk(function):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
-            if names & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
-                return node.lineno
-        if isinstance(node, ast.Call) and _word(node.func) in ("lerp", "addcmul"):
-            if names & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
-                return node.lineno
+        adds = isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub))
+        mixes = isinstance(node, ast.Call) and _word(node.func) in ("lerp", "addcmul")
+        if (adds or mixes) and names & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
+            return getattr(node, "lineno", line)
     return 0
 
 

@@ -59,8 +59,9 @@ def _lossy(tree: ast.Module) -> Iterator[tuple[int, str]]:
     functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
     scopes: list[ast.AST] = [tree, *functions.values()]
     for node in ast.walk(tree):
-        named = isinstance(node, ast.keyword) and node.arg == "normalization_rule_name"
-        if named and isinstance(node.value, ast.Constant) and str(node.value.value).endswith("_cf"):
+        if not isinstance(node, ast.keyword) or node.arg != "normalization_rule_name":
+            continue
+        if isinstance(node.value, ast.Constant) and str(node.value.value).endswith("_cf"):
             yield node.value.lineno, "the tokenizer folds case"
     seen: set[int] = set()
     for scope in scopes:
