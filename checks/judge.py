@@ -17,6 +17,7 @@ from checks.submission.model import PullRequest, Submission
 from checks.verdict import (
     Evidence,
     Finding,
+    Group,
     Outcome,
     Recommendation,
     RulebookRef,
@@ -72,6 +73,9 @@ def judge(
     submissions = tuple(judge_one.submission(r) for r in readings)
     if not readings:
         findings, notes = _without_folder(findings), (NO_SUBMISSION, *notes)
+        if findings and pull_request.loose is not None:
+            loose = reading.read(pull_request.loose, pull_request.title, options.environment, announce, options.skip)
+            findings = (*findings, *judge_one.loose(loose))
     verdict = Verdict(
         tool_version=options.tool_version,
         rulebook=RulebookRef(
@@ -172,6 +176,15 @@ class _Judge:
             findings=tuple(self._with_places(submission, f) for f in findings),
         )
 
+    def loose(self, read: reading.Reading) -> tuple[Finding, ...]:
+        """Evaluation rules that the changed scripts would break if they were submitted: said, never blocking."""
+        judged = self.submission(read)
+        return tuple(
+            replace(f, blocking=False, summary=f"{f.summary} (Not judged as a submission: it has no record folder.)")
+            for f in judged.findings
+            if f.group is Group.EVALUATION and f.status is Status.FAIL
+        )
+
     def _with_places(self, submission: Submission, finding: Finding) -> Finding:
         """Evidence as a person would open it: from the repository's top, or the reviewed folder by its own name."""
         folder = self.pull_request.path
@@ -209,4 +222,4 @@ def _rooted(submission: Submission, file: str) -> str:
     if submission.path == FOLDER_ITSELF or file.startswith(f"{submission.path}/"):
         return file
     inside = file.partition("!")[0] in submission.files
-    return f"{submission.path}/{file}" if inside else file
+    return f"{submission.path}/{file}" if inside and submission.path else file

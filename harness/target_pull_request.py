@@ -16,6 +16,7 @@ NO_DATE = "when the pull request was opened is not in git"
 NEEDED = (".py", ".log", ".md")
 _PULL = re.compile(r"(?:^|/)pull/(\d+)(?:/|$)")
 
+MAX_LOOSE = 50
 
 def read_pull_request(repository: Repository, ref: str, base_ref: str | None = None) -> PullRequest:
     """Read a head and compare it with where it branched off.
@@ -48,8 +49,19 @@ def read_pull_request(repository: Repository, ref: str, base_ref: str | None = N
         title=title,
         changes=_with_sizes(repository, changes, head),
         submissions=read_folders(repository, head, folders),
+        loose=None if folders else _loose(repository, head, changes),
         notes=tuple(notes),
     )
+
+
+def _loose(repository: Repository, head: str, changes: Sequence[Change]) -> Submission | None:
+    """The changed Python files of a pull request without a record folder, as they stand at its head."""
+    wanted = {c.path for c in changes if c.status in "AMR" and c.path.endswith(".py")}
+    entries = [e for e in repository.tree(head) if e.path in wanted][:MAX_LOOSE]
+    if not entries:
+        return None
+    sizes = repository.sizes([e.sha for e in entries])
+    return Submission("", None, {e.path: repository.file(e, sizes) for e in entries})
 
 
 def folders_at(repository: Repository, commit: str, folders: Sequence[str]) -> PullRequest:

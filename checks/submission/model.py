@@ -176,7 +176,10 @@ class Submission:
 
 @dataclass(frozen=True)
 class PullRequest:
-    """The whole target: what it changes and the record folders that it adds."""
+    """The whole target: what it changes and the record folders that it adds.
+
+    ``loose``: where it adds none, the Python files that it changes, by path in the repository; no submission of its own.
+    """
 
     path: str
     pr: int | None = None
@@ -186,4 +189,5 @@ class PullRequest:
     title: str | None = None
     changes: tuple[Change, ...] = ()
     submissions: tuple[Submission, ...] = ()
+    loose: Submission | None = None
     notes: tuple[str, ...] = ()
