@@ -380,7 +380,8 @@ class Access(Machine):
             return self.read_table(owner, labels, index)
         cells = tuple(r for r in owner.refs if isinstance(r, (Cell, Parameters)))
         text = owner.text if owner.text in ("+1", "-k") else ""
-        labels = labels | self.target_class(index.labels)
+        if cells and not any(isinstance(r, Cell) and r.table for r in cells):
+            labels = labels | self.target_class(index.labels)
         result = Value(refs=cells, labels=labels, symbols=owner.symbols | index.symbols, text=text)
         if index.symbols and any(isinstance(x, Scored) for x in labels):
             return self.narrow(result, index.symbols)

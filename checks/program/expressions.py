@@ -196,7 +196,10 @@ class Expressions(Calls):
                 return Value(-value.const, symbols=value.symbols)
             if isinstance(node.op, ast.UAdd):
                 return value
-        return Value(labels=merge_labels([value]), symbols=value.symbols)
+        labels = merge_labels([value])
+        if isinstance(node.op, ast.Invert) and any(isinstance(x, Flag) and x.name == "upper" for x in labels):
+            labels = labels | {Flag("not-upper", node.lineno, self.file)}
+        return Value(labels=labels, symbols=value.symbols)
 
     def _boolop(self, node: ast.BoolOp, scope: Scope) -> Value:
         values = []

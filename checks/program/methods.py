@@ -60,6 +60,15 @@ class Methods(Library):
             return self.mutate(owner, name, args)
         if name in ("softmax", "log_softmax", "exp", "log", "sigmoid", "log2", "exp_", "log_"):
             return self.distribution(name.rstrip("_2"), owner)
+        if name == "mean" and keywords.get("keepdim", NOTHING).const is True:
+            axis = keywords.get("dim", args[0] if args else NOTHING)
+            hidden = any(isinstance(x, Uses) for x in owner.labels) and not self.is_score(owner)
+            whole = hidden and bool(data_of(owner.labels)) and axis.const in (1, -2)
+            return self._sees_later(self.unknown_call("", values), [], "takes the mean over the row", whole)
+        if name == "triu" and not args and "diagonal" not in keywords:
+            return Value(labels=merge_labels([owner]) | {Flag("upper", self.line, self.file)}, symbols=owner.symbols)
+        if name == "masked_fill" and any(isinstance(x, Flag) and x.name == "not-upper" for v in args[:1] for x in v.labels):
+            return self._sees_later(self.unknown_call("", values), [], "masks the earlier positions, not the later ones", True)
         if name in ("clamp", "clamp_", "clamp_max", "clip") and self.is_score(owner):
             return self._fn_clamp(name, [owner, *args], keywords) or NOTHING
         if name in ("gather", "take_along_dim", "index_select", "take", "take_along_axis"):
