@@ -201,6 +201,8 @@ class Library(Access):
             parameter = name.endswith("Parameter")
             return Value(refs=(Cell(self.line, merge_labels([value]), parameter),), symbols=value.symbols)
         if value.refs and isinstance(value.refs[0], Sequence) and name.endswith(("array", "tensor", "asarray")):
+            if value.refs[0].items and all(i.known for i in value.refs[0].items):
+                return Value(refs=(Cell(self.line),))  # a table of constants
             return Value(labels=self.full_labels(value), symbols=merge_symbols(value.refs[0].items) | value.symbols)
         return value
 
@@ -446,7 +448,7 @@ class Library(Access):
             chosen = (min if name.endswith(("min", "minimum")) else max)(v.const for v in operands)
             return Value(chosen, symbols=merge_symbols(operands))
         sets = [frozenset(x.event for x in v.labels if isinstance(x, Scored)) for v in operands]
-        if len([s for s in sets if s]) > 1 and len(set(sets)) > 1:
+        if len([s for s in sets if s]) > 1:
             chosen = self.choose(operands, "minimum", name)
             if chosen is not None:
                 return chosen
