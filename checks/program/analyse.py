@@ -51,6 +51,7 @@ def front(files: Mapping[str, bytes], headline: str | None) -> Front:
             continue
         script, tree, modules = _read(path, files)
         scripts[path] = script
+        missing += [f"{path}:{line}: runs code that is not known ({why})" for line, why in script.unresolved]
         if tree is not None:
             trees[path] = tree
         else:
@@ -90,12 +91,14 @@ def _read(path: str, files: Mapping[str, bytes]) -> tuple[Script, ast.Module | N
                 return Script(path, display, True, text, str(error)), None, modules
     script = Script(
         path, display, packed, text, error_text, (*settings, *read_environment(tree)), read_imports(tree),
-        tuple(local_files(tree, files)), layers,
+        tuple(local_files(tree, files, path)), layers, tuple(unpacked.unresolved) if unpacked is not None else (),
     )  # fmt: skip
     return script, tree, modules
 
 
 def _add_module(name: str, text: str, path: str, scripts: dict[str, Script], trees: dict[str, ast.Module]) -> None:
+    if name.startswith("<"):  # a namespace of its own: not importable by name
+        return
     folder = path.rsplit("/", 1)[0] + "/" if "/" in path else ""
     target = f"{folder}{name.replace('.', '/')}.py"
     if target in scripts:

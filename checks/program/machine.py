@@ -251,10 +251,10 @@ class Machine:
 
     def choose(self, values: Iterable[Value], kind: str, detail: str = "") -> Value | None:
         """Record a choice between scores: a new score that is one of them. None when fewer than two scores are involved."""
-        kept = list(values)
-        base = frozenset(x.event for v in kept for x in self.full_labels(v) if isinstance(x, Scored))
-        if len(base) < 2:
+        kept = [v for v in values if any(isinstance(x, Scored) for x in self.full_labels(v))]
+        if len(kept) < 2:
             return None
+        base = frozenset(x.event for v in kept for x in self.full_labels(v) if isinstance(x, Scored))
         targets = frozenset(d for ident in base for d in self.trace.scores[ident].targets)
         result = self._score(targets, frozenset(), base)
         ident = next(x.event for x in result.labels if isinstance(x, Scored))
@@ -287,6 +287,9 @@ class Machine:
     def lookup(self, table: Labels, table_line: int, key: frozenset[Data], mixed: bool, row: bool = False) -> Looked:
         """Record a table read at a key made of tokens."""
         state = frozenset(x.event for x in table if isinstance(x, Adapted))
+        for label in table:
+            if isinstance(label, Looked):  # an entry of a row that was read before
+                state = state | self.trace.lookups[label.event].state
         loaded = any(isinstance(x, Flag) and x.name in ("artifact", "loaded") for x in table)
         ident_key = (self.file, self.line, table_line, key, state, mixed, row, loaded)
         known = self._lookup_keys.get(ident_key)

@@ -37,6 +37,7 @@ class Script:
     imports: tuple[tuple[str, int], ...] = ()
     local_files: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    unresolved: tuple[tuple[int, str], ...] = ()
 
     def excerpt(self, line: int) -> str:
         """The text of a line, at most 200 characters."""
