@@ -8,6 +8,7 @@ Titles, dates, sources and numbers are data: ``checks/rulebook.toml``.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ from checks.verdict import Evidence, Finding, Group, Status
 
 if TYPE_CHECKING:
     from checks.program.program import Program
+
+
+_DATED = re.compile(r"(\d{4}-\d\d-\d\d)_")
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,21 @@ class Case:
 
     @property
     def created(self) -> dt.date | None:
-        """Day of the pull request's creation in UTC; None when unknown (a plain folder)."""
-        return self.pull_request.created.date() if self.pull_request.created else None
+        """Day of the pull request's creation in UTC; None when unknown (a plain folder).
+
+        A folder at a commit without a pull request was merged later than it was opened: the date in its name, if earlier,
+        is the better witness.
+        """
+        if self.pull_request.created is None:
+            return None
+        day = self.pull_request.created.date()
+        named = _DATED.match(self.submission.path.rsplit("/", 1)[-1])
+        if self.pull_request.pr is None and named is not None:
+            try:
+                return min(day, dt.date.fromisoformat(named[1]))
+            except ValueError:
+                return day
+        return day
 
     @property
     def non_record(self) -> bool:

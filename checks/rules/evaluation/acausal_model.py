@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 from checks.program.values import Flag
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
-from checks.verdict import Finding, Group
+from checks.verdict import Evidence, Finding, Group
 
 CODE = "acausal-model"
+
+
+_BOUND = re.compile(
+    r"\bELBO\b|\bevidence lower bound\b|\bvariational (?:upper |lower )?bound\b|\bmasked diffusion\b|\bMDLM\b"
+)
+_README_BYTES = 200_000
+
+
+def _stated_bound(case: Case) -> Evidence | None:
+    """Where the README says that the score is a bound (a diffusion model's ELBO); rulebook section 15."""
+    readme = next((f for path, f in case.submission.files.items() if path.lower() == "readme.md"), None)
+    if readme is None:
+        return None
+    for number, line in enumerate(readme.read(_README_BYTES).decode("utf-8", "replace").splitlines(), 1):
+        if _BOUND.search(line):
+            return Evidence(readme.path, number, number, "", "states a bound on the likelihood", line[:200])
+    return None
 
 
 def check(case: Case) -> Finding:
@@ -20,6 +39,14 @@ def check(case: Case) -> Finding:
         ordered = sorted(flags, key=lambda x: x.line)
         rows = [program.at(x.detail[0], x.line, x.detail[1], "score") for x in ordered]
         rows += [ordering.report_row(program, r) for r in program.reports]
+        bound = _stated_bound(case)
+        if bound is not None:
+            return say.warn(
+                "The model sees later positions and is scored by a stated upper bound on its likelihood, not exactly.",
+                ordering.unique([bound, *rows]),
+                "Say in the README that the score is a bound.",
+                ("#1106",),
+            )
         return say.fail(
             f"The model that scores {ordered[0].detail[1]}: the prediction of a token sees the token itself.",
             ordering.unique(rows),
