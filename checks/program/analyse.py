@@ -1,4 +1,4 @@
-"""From the files of a submission to its ``Program``: decode, parse, unpack, interpret. Runs inside the bounded child."""
+"""From the files of a submission to its ``Program``: decode, parse, unpack, interpret. Runs in the bounded child."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from checks.program.unpack import unpack
 from checks.submission.model import Run, Setting
 
 #: What torchrun sets on 8 GPUs, seen from rank 0: the rules are about such a run.
-LAUNCH = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "8", "MASTER_ADDR": "", "MASTER_PORT": ""}
+LAUNCH = {
+    "RANK": "0",
+    "LOCAL_RANK": "0",
+    "WORLD_SIZE": "8",
+    "LOCAL_WORLD_SIZE": "8",
+    "MASTER_ADDR": "",
+    "MASTER_PORT": "",
+}
 _NATIVE = (".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".rs")
 _MAX_SCRIPT = 4_000_000
 _MAX_MODULES = 24
@@ -124,7 +131,11 @@ def analyse(
         return Program(front.scripts, None, "no script was found in the folder", not_understood=front.not_understood)
     tree = front.trees.get(front.headline)
     if tree is None:
-        error = front.scripts[front.headline].error if front.headline in front.scripts else "the script is not in the folder"
+        error = (
+            front.scripts[front.headline].error
+            if front.headline in front.scripts
+            else "the script is not in the folder"
+        )
         return Program(front.scripts, front.headline, error, native=front.native, not_understood=front.not_understood)
     settings = {name: setting.value for name, setting in configuration.items()}
     label = _final_label(runs, claimed)
@@ -159,7 +170,7 @@ def _world(runs: Sequence[Run]) -> dict[str, str]:
 def _final_label(runs: Sequence[Run], claimed: Sequence[float]) -> str:
     """The label under which the logs print the number that counts.
 
-    The last score of the runs, unless another label's mean over the runs is what is claimed and the last score's is not.
+    The last score of the runs, unless another label's values are what is claimed and the last score's are not.
     """
     by_label: dict[str, list[float]] = {}
     finals: dict[str, int] = {}
@@ -176,7 +187,9 @@ def _final_label(runs: Sequence[Run], claimed: Sequence[float]) -> str:
 
     def distance(label: str) -> float:
         values = by_label[label]
-        return min((abs(v - claim) / claim for claim in claimed for v in (*values, sum(values) / len(values))), default=0.0)
+        return min(
+            (abs(v - claim) / claim for claim in claimed for v in (*values, sum(values) / len(values))), default=0.0
+        )
 
     chosen = last
     others = [label for label in by_label if not label.startswith("step")]

@@ -51,7 +51,9 @@ def _ancestors(node: ast.AST, parents: Mapping[ast.AST, ast.AST], stop: ast.AST)
 
 
 def _only_call(tree: ast.Module, name: str) -> ast.Call | None:
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name]
+    calls = [
+        n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name
+    ]
     return calls[0] if len(calls) == 1 else None
 
 
@@ -70,10 +72,12 @@ def _require(test: ast.expr, holds: bool, names: set[str], result: dict[str, str
     elif isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.comparators[0], ast.Constant):
         name = _setting(test.left, names)
         value = test.comparators[0].value
-        equal = isinstance(test.ops[0], ast.Eq) and holds or isinstance(test.ops[0], ast.NotEq) and not holds
+        equal = (isinstance(test.ops[0], ast.Eq) and holds) or (isinstance(test.ops[0], ast.NotEq) and not holds)
         more = isinstance(test.ops[0], (ast.Gt, ast.GtE)) and holds
         if name and (equal or more):
-            result[name] = str(value + 1 if more and isinstance(value, int) and not isinstance(test.ops[0], ast.GtE) else value)
+            result[name] = str(
+                value + 1 if more and isinstance(value, int) and not isinstance(test.ops[0], ast.GtE) else value
+            )
     else:
         name = _setting(test, names)
         if name:

@@ -98,7 +98,9 @@ class Calls(Methods):
             owner = Value(refs=(cls.cls,)) if isinstance(cls, Instance) and cls.cls else target.owner
             return self.call_function(function, [owner, *args], keywords, None)
         instance = target.owner.refs[0] if target.owner.refs else None
-        module = isinstance(instance, Instance) and instance.cls is not None and instance.cls.derives("nn.Module", "Module")
+        module = (
+            isinstance(instance, Instance) and instance.cls is not None and instance.cls.derives("nn.Module", "Module")
+        )
         if not module or not isinstance(instance, Instance) or function.name in ("__init__", "_init_weights", "reset"):
             return self.call_function(function, [target.owner, *args], keywords, None)
         if target.name in ("forward", "__call__") and not self.modules_active:
@@ -143,10 +145,8 @@ class Calls(Methods):
         self.file, self.function = function.module, _qualified(function)
         self.yielded.append([])
         try:
-            if isinstance(node, ast.Lambda):
-                result = self.eval(node.body, local)
-            else:
-                result = self.run_body(node.body, local)
+            lambda_ = isinstance(node, ast.Lambda)
+            result = self.eval(node.body, local) if lambda_ else self.run_body(node.body, local)
         finally:
             produced = self.yielded.pop()
             self.file, self.function, self.line = saved

@@ -7,11 +7,11 @@ changes only add. Every loop body runs for a first and a later iteration. Nothin
 from __future__ import annotations
 
 import ast
-import enum
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from checks.program.expressions import Expressions
+from checks.program.definitions import Definitions
+from checks.program.flow import Flow, Frame
 from checks.program.machine import Exhausted
 from checks.program.values import (
     NONE,
@@ -19,11 +19,9 @@ from checks.program.values import (
     UNKNOWN,
     Cell,
     ClassObject,
-    External,
     Flag,
     Function,
     Looked,
-    Mapping as MappingObject,
     ModuleRef,
     Parameters,
     Range,
@@ -35,37 +33,22 @@ from checks.program.values import (
     merge_labels,
     merge_symbols,
 )
+from checks.program.values import (
+    Mapping as MappingObject,
+)
 
 
-class Flow(enum.Enum):
-    """How a block ended."""
-
-    NEXT = 0
-    RETURN = 1
-    BREAK = 2
-    CONTINUE = 3
-    RAISE = 4
-
-
-class Frame:
-    """What a function body has returned so far, and the variables at the breaks of the running loops."""
-
-    __slots__ = ("breaks", "result")
-
-    def __init__(self) -> None:
-        self.result: Value | None = None
-        self.breaks: list[list[dict[str, Value]]] = []
-
-
-class Interpreter(Expressions):
+class Interpreter(Definitions):
     """Interprets modules, functions and statements."""
 
     def __init__(
-        self, environment: dict[str, str], modules: Mapping[str, ast.Module], steps: int = 900_000, seconds: float = 12.0
+        self,
+        environment: dict[str, str],
+        modules: Mapping[str, ast.Module],
+        steps: int = 900_000,
+        seconds: float = 12.0,
     ) -> None:
-        super().__init__(environment, steps, seconds)
-        self.modules = modules
-        self.scopes: dict[str, Scope] = {}
+        super().__init__(environment, modules, steps, seconds)
         self.frames: list[Frame] = [Frame()]
 
     def run(self, path: str) -> None:
@@ -191,106 +174,7 @@ class Interpreter(Expressions):
                 return Value(refs=(Sequence(items, True, False, left.line),))
         return join(a, b)
 
-    def _delete(self, node: ast.Delete, scope: Scope) -> Flow:
-        return Flow.NEXT
-
-    def _global(self, node: ast.Global, scope: Scope) -> Flow:
-        home = self.scopes.get(self.file)
-        for name in node.names:
-            if home is not None:
-                scope.declared[name] = home
-        return Flow.NEXT
-
-    def _nonlocal(self, node: ast.Nonlocal, scope: Scope) -> Flow:
-        for name in node.names:
-            outer = scope.parent
-            while outer is not None and name not in outer.vars:
-                outer = outer.parent
-            if outer is not None:
-                scope.declared[name] = outer
-        return Flow.NEXT
-
-    def _import(self, node: ast.Import, scope: Scope) -> Flow:
-        for alias in node.names:
-            name = alias.name if alias.asname else alias.name.split(".")[0]
-            scope.vars[alias.asname or name] = self._module(name)
-        return Flow.NEXT
-
-    def _module(self, name: str) -> Value:
-        path = self._local(name)
-        if path is not None:
-            return Value(refs=(ModuleRef(name, self.run_module(path)),))
-        return Value(refs=(ModuleRef(_CANONICAL.get(name, name)),))
-
-    def _local(self, name: str) -> str | None:
-        folder = self.file.rsplit("/", 1)[0] + "/" if "/" in self.file else ""
-        for candidate in (f"{folder}{name.replace('.', '/')}.py", f"{name.replace('.', '/')}.py"):
-            if candidate in self.modules and candidate != self.file:
-                return candidate
-        return None
-
-    def _import_from(self, node: ast.ImportFrom, scope: Scope) -> Flow:
-        name = node.module or ""
-        path = self._local(name)
-        if path is None:
-            base = _CANONICAL.get(name, name)
-            for alias in node.names:
-                scope.vars[alias.asname or alias.name] = self._from_external(base, alias.name)
-            return Flow.NEXT
-        module = self.run_module(path)
-        for alias in node.names:
-            if alias.name == "*":
-                scope.vars.update({k: v for k, v in module.vars.items() if not k.startswith("__")})
-            else:
-                scope.vars[alias.asname or alias.name] = module.vars.get(alias.name, NOTHING)
-        return Flow.NEXT
-
-    def _from_external(self, base: str, name: str) -> Value:
-        full = f"{base}.{name}"
-        if full in _CANONICAL_MODULES:
-            return Value(refs=(ModuleRef(full),))
-        return Value(refs=(External(full),))
-
     # -- definitions -------------------------------------------------------------------------------------------------
-
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Flow:
-        function = Function(node, scope, node.name, None, self.file)
-        function.decorators = tuple(_dotted(d) for d in node.decorator_list)
-        function.generator = _has_yield(node)
-        positional = [self.eval(d, scope) for d in node.args.defaults]
-        keyword = [NONE if d is None else self.eval(d, scope) for d in node.args.kw_defaults]
-        self.defaults[id(node)] = (positional, keyword)
-        scope.vars[node.name] = Value(refs=(function,))
-        return Flow.NEXT
-
-    def _class(self, node: ast.ClassDef, scope: Scope) -> Flow:
-        bases: list[ClassObject] = []
-        external: list[str] = []
-        for base in node.bases:
-            value = self.eval(base, scope)
-            for ref in value.refs:
-                if isinstance(ref, ClassObject):
-                    bases.append(ref)
-                elif isinstance(ref, External):
-                    external.append(ref.name)
-        inner = Scope({}, scope, module=self.file)
-        cls = ClassObject(node.name, bases, external, inner, node.lineno)
-        cls.dataclass = any("dataclass" in _dotted(d) for d in node.decorator_list)
-        for base in bases:
-            cls.fields.extend(base.fields)
-            cls.dataclass = cls.dataclass or base.dataclass
-        self.block(node.body, inner)
-        for name, value in inner.vars.items():
-            for ref in value.refs:
-                if isinstance(ref, Function) and ref.cls is None and ref.scope is inner:
-                    ref.cls = cls
-                    ref.scope = scope
-            del name
-        cls.fields.extend(
-            s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)
-        )
-        scope.vars[node.name] = Value(refs=(cls,))
-        return Flow.NEXT
 
     # -- branches ----------------------------------------------------------------------------------------------------
 
@@ -376,7 +260,13 @@ class Interpreter(Expressions):
             if flow is Flow.NEXT:
                 merged = self.join_variables([before, dict(scope.vars)])
                 if before:
-                    merged.update({k: v for k, v in before.items() if v.refs and any(isinstance(r, (Function, ModuleRef, ClassObject)) for r in v.refs)})
+                    merged.update(
+                        {
+                            k: v
+                            for k, v in before.items()
+                            if v.refs and any(isinstance(r, (Function, ModuleRef, ClassObject)) for r in v.refs)
+                        }
+                    )
                 scope.vars.update(merged)
         if node.finalbody:
             final = self.block(node.finalbody, scope)
@@ -395,7 +285,9 @@ class Interpreter(Expressions):
 
         def case(arm: ast.match_case) -> Callable[[], Flow]:
             def follow() -> Flow:
-                for name in (n.name for n in ast.walk(arm.pattern) if isinstance(n, (ast.MatchAs, ast.MatchStar)) and n.name):
+                for name in (
+                    n.name for n in ast.walk(arm.pattern) if isinstance(n, (ast.MatchAs, ast.MatchStar)) and n.name
+                ):
                     scope.vars[name] = Value(labels=subject.labels, refs=subject.refs, symbols=subject.symbols)
                 return self.block(arm.body, scope)
 
@@ -413,7 +305,9 @@ class Interpreter(Expressions):
 
     def _for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> Flow:
         iterable = self.eval(node.iter, scope)
-        return self._loop(node, self.iterations(iterable, node), scope, lambda element: self.assign(node.target, element, scope))
+        return self._loop(
+            node, self.iterations(iterable, node), scope, lambda element: self.assign(node.target, element, scope)
+        )
 
     def _loop(
         self, node: Any, iterations: Iterable[tuple[Value, Any, bool]], scope: Scope, bind: Callable[[Value], None]
@@ -460,7 +354,12 @@ class Interpreter(Expressions):
         """Forget the numbers that a loop carries from one iteration to the next."""
         for name in _carried(node):
             value = scope.vars.get(name)
-            if value is not None and value.known and isinstance(value.const, (int, float)) and not isinstance(value.const, bool):
+            if (
+                value is not None
+                and value.known
+                and isinstance(value.const, (int, float))
+                and not isinstance(value.const, bool)
+            ):
                 symbols = value.symbols | ({symbol} if symbol is not None else set())
                 scope.vars[name] = Value(symbols=symbols, labels=value.labels)
 
@@ -486,7 +385,17 @@ class Interpreter(Expressions):
 
 _CANONICAL = {"np": "numpy", "F": "torch.nn.functional", "th": "torch"}
 _CANONICAL_MODULES = frozenset(
-    "torch.nn torch.nn.functional torch.distributed torch.optim numpy.random os.path torch.cuda torch.utils torch.nn.init".split()
+    [
+        "torch.nn",
+        "torch.nn.functional",
+        "torch.distributed",
+        "torch.optim",
+        "numpy.random",
+        "os.path",
+        "torch.cuda",
+        "torch.utils",
+        "torch.nn.init",
+    ]
 )
 _CARRIED_CACHE: dict[int, tuple[Any, tuple[str, ...]]] = {}
 
@@ -502,29 +411,6 @@ def _carried(node: Any) -> tuple[str, ...]:
             names.add(item.id)
         stack.extend(ast.iter_child_nodes(item))
     return tuple(names)
-
-
-def _dotted(node: ast.expr) -> str:
-    if isinstance(node, ast.Call):
-        node = node.func
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if isinstance(node, ast.Name):
-        parts.append(node.id)
-    return ".".join(reversed(parts))
-
-
-def _has_yield(node: ast.AST) -> bool:
-    stack = list(ast.iter_child_nodes(node))
-    while stack:
-        item = stack.pop()
-        if isinstance(item, (ast.Yield, ast.YieldFrom)):
-            return True
-        if not isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            stack.extend(ast.iter_child_nodes(item))
-    return False
 
 
 _STATEMENTS: dict[type[ast.stmt], Callable[[Any, Any, Scope], Flow]] = {

@@ -28,7 +28,6 @@ from checks.program.values import (
     Instance,
     Labels,
     Looked,
-    Mapping as MappingObject,
     Parameters,
     Scored,
     Sequence,
@@ -38,6 +37,9 @@ from checks.program.values import (
     merge_labels,
     merge_symbols,
     regions_overlap,
+)
+from checks.program.values import (
+    Mapping as MappingObject,
 )
 
 
@@ -180,7 +182,9 @@ class Machine:
             else:
                 continue
             for value in values:
-                stack.extend(r for r in value.refs if isinstance(r, (Instance, Sequence, MappingObject, Cell, Parameters)))
+                stack.extend(
+                    r for r in value.refs if isinstance(r, (Instance, Sequence, MappingObject, Cell, Parameters))
+                )
         return list(seen.values())
 
     def full_labels(self, value: Value) -> Labels:
@@ -219,7 +223,7 @@ class Machine:
         if known is None:
             known = len(self.trace.scores)
             self._score_keys[key] = known
-            kept = frozenset(label for label in used if isinstance(label, (Uses, Flag)))
+            kept: Labels = frozenset(label for label in used if isinstance(label, (Uses, Flag)))
             for ident in base:
                 kept |= self.trace.scores[ident].used
             trained = frozenset(x for x in used if isinstance(x, Data) and x.source == "train")
@@ -227,7 +231,12 @@ class Machine:
                 known, self.steps, self.place(), targets, frozenset(state), kept, self.loop_symbols, base,
                 frozenset(lookups), trained=trained,
             )  # fmt: skip
-        flags = {label for label in used if isinstance(label, Flag) and label.name not in ("artifact", "mask", "file", "prob", "logprob", "loaded", "mixed-key", "multiplied")}
+        flags = {
+            label
+            for label in used
+            if isinstance(label, Flag)
+            and label.name not in ("artifact", "mask", "file", "prob", "logprob", "loaded", "mixed-key", "multiplied")
+        }
         return Value(labels=frozenset({Scored(known), *flags}))
 
     def blend(self, values: list[Value], kind: str = "blend") -> Value | None:

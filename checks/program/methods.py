@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from checks.program.access import data_of, opened
-from checks.program.library import _FRESH, _RESET, Library
+from checks.program.gradients import Gradients
+from checks.program.library import _FRESH
 from checks.program.values import (
     NO_LABELS,
     NONE,
@@ -12,15 +13,12 @@ from checks.program.values import (
     Adapted,
     Cell,
     ClassObject,
-    Data,
     External,
     Flag,
     Function,
     Gradient,
     Heap,
     Instance,
-    Labels,
-    Looked,
     Mapping,
     Parameters,
     Scored,
@@ -34,15 +32,65 @@ from checks.program.values import (
 )
 
 _VIEWS = frozenset(
-    "to cpu cuda view reshape flatten detach contiguous unsqueeze squeeze permute transpose expand t numpy float double half "
-    "bfloat16 long int type astype pin_memory requires_grad_ ravel data_ptr expand_as view_as eval train tolist items".split()
+    [
+        "to",
+        "cpu",
+        "cuda",
+        "view",
+        "reshape",
+        "flatten",
+        "detach",
+        "contiguous",
+        "unsqueeze",
+        "squeeze",
+        "permute",
+        "transpose",
+        "expand",
+        "t",
+        "numpy",
+        "float",
+        "double",
+        "half",
+        "bfloat16",
+        "long",
+        "int",
+        "type",
+        "astype",
+        "pin_memory",
+        "requires_grad_",
+        "ravel",
+        "data_ptr",
+        "expand_as",
+        "view_as",
+        "eval",
+        "train",
+        "tolist",
+        "items",
+    ]
 )
-_SIZES = frozenset("numel size dim element_size nelement ndimension exists stat is_file is_dir get_device untyped_storage".split())
-_KEYED = frozenset("scatter_add_ index_add_ index_put_ scatter_ scatter_reduce_ index_copy_ put_ index_fill_".split())
-_COPIES = frozenset("clone copy deepcopy".split())
+_SIZES = frozenset(
+    [
+        "numel",
+        "size",
+        "dim",
+        "element_size",
+        "nelement",
+        "ndimension",
+        "exists",
+        "stat",
+        "is_file",
+        "is_dir",
+        "get_device",
+        "untyped_storage",
+    ]
+)
+_KEYED = frozenset(
+    ["scatter_add_", "index_add_", "index_put_", "scatter_", "scatter_reduce_", "index_copy_", "put_", "index_fill_"]
+)
+_COPIES = frozenset(["clone", "copy", "deepcopy"])
 
 
-class Methods(Library):
+class Methods(Gradients):
     """Method calls by name."""
 
     def method(self, owner: Value, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
@@ -67,16 +115,26 @@ class Methods(Library):
             return self._sees_later(self.unknown_call("", values), [], "takes the mean over the row", whole)
         if name == "triu" and not args and "diagonal" not in keywords:
             return Value(labels=merge_labels([owner]) | {Flag("upper", self.line, self.file)}, symbols=owner.symbols)
-        if name == "masked_fill" and any(isinstance(x, Flag) and x.name == "not-upper" for v in args[:1] for x in v.labels):
-            return self._sees_later(self.unknown_call("", values), [], "masks the earlier positions, not the later ones", True)
+        if name == "masked_fill" and any(
+            isinstance(x, Flag) and x.name == "not-upper" for v in args[:1] for x in v.labels
+        ):
+            return self._sees_later(
+                self.unknown_call("", values), [], "masks the earlier positions, not the later ones", True
+            )
         if name in ("clamp", "clamp_", "clamp_max", "clip") and self.is_score(owner):
             return self._fn_clamp(name, [owner, *args], keywords) or NOTHING
         if name in ("gather", "take_along_dim", "index_select", "take", "take_along_axis"):
             index = keywords.get("index") or (args[-1] if args else NOTHING)
             return self.select(owner, Value(labels=self.full_labels(index), symbols=index.symbols), None)
-        if name in ("max", "min", "amax", "amin") and not args and not any(isinstance(x, (Scored, Uses)) for x in owner.labels):
+        if (
+            name in ("max", "min", "amax", "amin")
+            and not args
+            and not any(isinstance(x, (Scored, Uses)) for x in owner.labels)
+        ):
             return Value(text="size", labels=owner.labels - data_of(owner.labels))
-        if name in ("minimum", "maximum", "fmin", "fmax") or (name in ("min", "max") and args and self.is_score(args[0])):
+        if name in ("minimum", "maximum", "fmin", "fmax") or (
+            name in ("min", "max") and args and self.is_score(args[0])
+        ):
             return self._fn_min(name, [owner, *args], keywords) or NOTHING
         if name in ("where", "masked_fill") and len(args) == 2:
             return self._fn_where(name, [args[0], owner, args[1]], {}) or NOTHING
@@ -92,8 +150,14 @@ class Methods(Library):
             labels = self.full_labels(owner) | self.artifact | {Flag("artifact", self.line, self.file)}
             return Value(labels=labels, symbols=owner.symbols)
         if name in _VIEWS:
-            return Value(owner.const if name == "tolist" else UNKNOWN, owner.refs, owner.labels, owner.symbols, owner.text)
-        if name in ("submit", "map", "apply_async", "starmap") and args and any(isinstance(r, Function) for r in args[0].refs):
+            return Value(
+                owner.const if name == "tolist" else UNKNOWN, owner.refs, owner.labels, owner.symbols, owner.text
+            )
+        if (
+            name in ("submit", "map", "apply_async", "starmap")
+            and args
+            and any(isinstance(r, Function) for r in args[0].refs)
+        ):
             return self.external(name if name != "starmap" else "map", args, keywords, None)
         if name in _FRESH:
             return Value(refs=(self.new_cell(),))
@@ -101,7 +165,18 @@ class Methods(Library):
             return NONE
         if name in ("add", "sub", "mul", "div", "logaddexp", "lerp", "true_divide"):
             return self.combine_values([owner, *args])
-        if name in ("split", "strip", "replace", "lower", "upper", "startswith", "endswith", "join", "rstrip", "lstrip"):
+        if name in (
+            "split",
+            "strip",
+            "replace",
+            "lower",
+            "upper",
+            "startswith",
+            "endswith",
+            "join",
+            "rstrip",
+            "lstrip",
+        ):
             folded = _fold_string(owner, name, args)
             if folded is not None:
                 return folded
@@ -165,7 +240,19 @@ class Methods(Library):
         if name == "load_state_dict":
             self.overwrite_labels(ref, args[0] if args else NOTHING)
             return NONE
-        if name in ("eval", "train", "to", "cuda", "cpu", "float", "half", "bfloat16", "requires_grad_", "double", "compile"):
+        if name in (
+            "eval",
+            "train",
+            "to",
+            "cuda",
+            "cpu",
+            "float",
+            "half",
+            "bfloat16",
+            "requires_grad_",
+            "double",
+            "compile",
+        ):
             return owner
         if name in ("register_forward_hook", "register_forward_pre_hook") and args:
             hooks = ref.attrs.setdefault("__hooks__", Value(refs=(Sequence([], True),)))
@@ -269,9 +356,7 @@ class Methods(Library):
             return Value(refs=(new,))
         return None
 
-    def _parser_method(
-        self, ref: Instance, name: str, args: list[Value], keywords: dict[str, Value]
-    ) -> Value | None:
+    def _parser_method(self, ref: Instance, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         space = ref.attrs.get("__space__")
         if space is None:
             ref.attrs["__space__"] = space = Value(refs=(Instance(None, "namespace", self.line),))
@@ -300,154 +385,7 @@ class Methods(Library):
 
     # -- gradients ---------------------------------------------------------------------------------------------------
 
-    def loss_data(self, loss: Value) -> tuple[frozenset[Data], frozenset[int], frozenset[int]]:
-        """Token data, modules and score events behind a loss."""
-        labels = self.full_labels(loss)
-        data = set(data_of(labels))
-        modules = {x.ident for x in labels if isinstance(x, Uses)}
-        scores = {x.event for x in labels if isinstance(x, Scored)}
-        for ident in scores:
-            event = self.trace.scores[ident]
-            data |= event.targets
-            modules |= {x.ident for x in event.used if isinstance(x, Uses)}
-        for label in labels:
-            if isinstance(label, Looked):
-                data |= self.trace.lookups[label.event].key
-        return frozenset(data), frozenset(modules), frozenset(scores)
-
-    def _backward(self, loss: Value) -> Value:
-        data, modules, scores = self.loss_data(loss)
-        if self.stepped:  # gradients that a step has used are not used again
-            self.pending.clear()
-            self.stepped = False
-        if data:
-            self.pending.append((data, modules, scores))
-            del self.pending[:-12]
-        return NONE
-
-    def _optimizer_method(self, ref: Instance, name: str, args: list[Value]) -> Value | None:
-        if name == "zero_grad":
-            self.pending.clear()
-            return NONE
-        if name == "step":
-            for closure in args:
-                self.call(closure, [], {}, None)
-            self.optimizer_step(ref.attrs.get("__params__", NOTHING))
-            return NONE
-        if name in ("state_dict", "load_state_dict", "add_param_group"):
-            return NOTHING
-        return None
-
-    def optimizer_step(self, params: Value) -> None:
-        """Apply the pending gradients to the parameters that an optimizer holds."""
-        self.stepped = True
-        owners = self.stateful(params, 0)
-        reached: set[int] = set()
-        for owner in owners:
-            reached |= {o.ident for o in self.owned(owner)}
-        data: set[Data] = set()
-        scores: set[int] = set()
-        for pending, modules, losses in self.pending:
-            if not modules or not reached or reached & modules or self._related(owners, modules):
-                data |= pending
-                scores |= losses
-        if not data:
-            return
-        free = bool(owners) and all(isinstance(o, Cell) and not o.owned for o in owners)
-        kind = "free-gradient" if free else "gradient"
-        label = self.adapt(kind, data, scores, tuple(f"line {o.line}" for o in owners))
-        for owner in owners:
-            self.mark_state(owner, frozenset({label}))
-
-    def _related(self, owners: list[Heap], modules: frozenset[int]) -> bool:
-        for owner in owners:
-            if isinstance(owner, Cell):
-                return True
-            if owner.ident in modules:
-                return True
-        return not owners
-
-    def stateful(self, value: Value, depth: int) -> list[Heap]:
-        """The objects whose state a parameter list stands for."""
-        found: dict[int, Heap] = {}
-        for ref in value.refs:
-            if isinstance(ref, Parameters):
-                found[ref.owner.ident] = ref.owner
-            elif isinstance(ref, (Cell, Instance)):
-                found[ref.ident] = ref
-            elif depth < 5 and isinstance(ref, Sequence):
-                for item in ref.items:
-                    found.update({h.ident: h for h in self.stateful(item, depth + 1)})
-            elif depth < 5 and isinstance(ref, Mapping):
-                for item in [*ref.items.values(), *([ref.rest] if ref.rest is not None else [])]:
-                    found.update({h.ident: h for h in self.stateful(item, depth + 1)})
-        return list(found.values())
-
     # -- in-place changes --------------------------------------------------------------------------------------------
-
-    def mutate(self, owner: Value, name: str, args: list[Value]) -> Value:
-        """``x.add_(…)``, ``x.copy_(…)``, ``x.zero_()``, ``table.scatter_add_(dim, index, src)`` and the like."""
-        if name in ("clip_grad_norm_", "clip_grad_value_", "requires_grad_", "share_memory_"):
-            return NOTHING
-        if name in _RESET or name == "copy_":
-            source = args[0] if name == "copy_" and args else NOTHING
-            for ref in owner.refs:
-                if isinstance(ref, Gradient):
-                    if not self.maybe:
-                        self.pending.clear()
-                elif isinstance(ref, (Parameters, Cell)):
-                    self._overwrite_one(ref, source)
-            return owner
-        labels: Labels = frozenset().union(*(self.full_labels(a) for a in args))
-        key = data_of(labels)
-        for ref in owner.refs:
-            if isinstance(ref, Gradient) or any(isinstance(x, Looked) for x in owner.labels):
-                continue
-            target = ref.owner if isinstance(ref, Parameters) else ref
-            kind = self._change_kind(target, ref, name, labels) if key else ""
-            if kind:
-                scored = [x.event for x in labels if isinstance(x, Scored)] + self.gradient_scores(labels)
-                if isinstance(target, Cell):
-                    target.table = kind == "table"
-                target.labels.add(self.adapt(kind, key, scored, (f"line {target.line}",)))
-                self.touch()
-            elif labels - target.labels:
-                target.labels |= labels
-                self.touch()
-        blended = self.blend([owner, *args])
-        if any(isinstance(r, Cell) and r.table for r in owner.refs):
-            labels = frozenset(x for x in labels - key if not (isinstance(x, Flag) and x.name == "counts"))
-        kept = labels - key if any(isinstance(r, (Parameters, Instance)) for r in owner.refs) else labels
-        return blended or Value(refs=owner.refs, labels=owner.labels | kept, symbols=owner.symbols)
-
-    def gradient_scores(self, labels: Labels) -> list[int]:
-        """The losses that gradients among the labels come from."""
-        return [i for x in labels if isinstance(x, Flag) and x.name == "gradient" for i in x.detail or ()]
-
-    def _change_kind(self, target: Heap, ref: Heap, name: str, labels: Labels) -> str:
-        """What an in-place change by token data is: of parameters, of a table, or (empty) data written into a buffer."""
-        flags = {x.name for x in labels if isinstance(x, Flag)}
-        if isinstance(ref, Parameters) or isinstance(target, Instance) or "gradient" in flags:
-            return "free-gradient" if isinstance(target, Cell) and not target.owned else "inplace"
-        if isinstance(target, Cell) and target.parameter:
-            return "inplace"
-        if self.transient(target):
-            return ""
-        return "table" if name in _KEYED or "counts" in flags else ""
-
-    def _overwrite_one(self, ref: Parameters | Cell, source: Value) -> None:
-        labels = self.full_labels(source)
-        if isinstance(ref, Cell):
-            self.write_over(ref, labels)
-        else:
-            self.set_state(ref, self.adapted_by(labels, "inplace"))
-
-    def write_over(self, ref: Cell, labels: frozenset[object]) -> None:
-        """A buffer filled anew: its old content is gone unless this may not happen."""
-        if not self.maybe:
-            ref.labels.clear()
-        ref.labels |= labels  # type: ignore[arg-type]
-        self.touch()
 
 
 def _fold_string(owner: Value, name: str, args: list[Value]) -> Value | None:

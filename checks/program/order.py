@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
 from checks.program.values import Adapted, Data, Symbol, regions_overlap
 
-_RUNNING = re.compile(r"running|progress|chunk ?\[|\brank\b|\bbatch|best_|  ttt|eval \[|diagnostic|pre[-_ ]?quant|pre[-_ ]?ttt", re.I)
+_RUNNING = re.compile(
+    r"running|progress|chunk ?\[|\brank\b|\bbatch|best_|  ttt|eval \[|diagnostic|pre[-_ ]?quant|pre[-_ ]?ttt", re.I
+)
 
 
 _LABEL = 6
@@ -31,7 +33,9 @@ def headline(trace: Trace, label: str = "") -> list[ReportEvent]:
     if label:
         named = [r for r in candidates if same_label(r.template, label)]
         if named:
-            return [r for r in candidates if r.place.line == named[-1].place.line and r.place.file == named[-1].place.file][-1:]
+            return [
+                r for r in candidates if r.place.line == named[-1].place.line and r.place.file == named[-1].place.file
+            ][-1:]
     plain = [r for r in candidates if not _RUNNING.search(r.template) and not _in_score_loop(r, trace)]
     return (plain or candidates)[-1:]
 
@@ -88,7 +92,13 @@ def rescored(trace: Trace, score: ScoreEvent, adapt: AdaptEvent) -> ScoreEvent |
         return score
     same = [a for a in trace.adapts.values() if a.place.line == adapt.place.line]
     training = {i for a in same for i in a.losses} | {
-        s.ident for s in trace.scores.values() if any(s.place.line == trace.scores[i].place.line and s.place.calls == trace.scores[i].place.calls for a in same for i in a.losses)
+        s.ident
+        for s in trace.scores.values()
+        if any(
+            s.place.line == trace.scores[i].place.line and s.place.calls == trace.scores[i].place.calls
+            for a in same
+            for i in a.losses
+        )
     }
     for earlier in trace.scores.values():
         if earlier.at >= adapt.at or earlier.ident in training or earlier.ident == score.ident:

@@ -345,7 +345,9 @@ def regions_overlap(a: frozenset[Symbol], b: frozenset[Symbol]) -> bool:
     iterations_b: dict[int, set[int]] = {}
     for loop, k in b:
         iterations_b.setdefault(loop, set()).add(k)
-    return all(not (iterations_a[loop].isdisjoint(iterations_b[loop])) for loop in iterations_a.keys() & iterations_b.keys())
+    return all(
+        not (iterations_a[loop].isdisjoint(iterations_b[loop])) for loop in iterations_a.keys() & iterations_b.keys()
+    )
 
 
 def merge_labels(values: Iterable[Value]) -> Labels:
@@ -384,3 +386,8 @@ def join(a: Value, b: Value) -> Value:
         a.symbols if a.symbols == b.symbols else a.symbols | b.symbols,
         a.text or b.text,
     )
+
+
+def hashable(value: Any) -> bool:
+    """Whether a constant can be a key."""
+    return isinstance(value, (str, int, float, bytes, bool, type(None)))

@@ -14,8 +14,8 @@ from checks.program.program import EnvConstant
 from checks.submission.model import Run, Setting
 
 _OFF = frozenset(("0", "false", "False", "", "no", "off"))
-_FILLER = frozenset("ENABLED ENABLE USE ON EVAL DO RUN MODE FLAG".split())
-_KNOWN = frozenset("ttt ngram slot ppm twopass".split())
+_FILLER = frozenset(["ENABLED", "ENABLE", "USE", "ON", "EVAL", "DO", "RUN", "MODE", "FLAG"])
+_KNOWN = frozenset(["ttt", "ngram", "slot", "ppm", "twopass"])
 _NEGATED = re.compile(r"(?:\bno|\bnot|\bwithout|\bdisabled?|\boff|\bnever|\bno longer)\s+(?:\w+\s+){0,2}$")
 _README_CHARACTERS = 60_000
 
@@ -31,7 +31,11 @@ def told(
     for constant in environment:
         current = result.get(constant.name)
         value = current.value if current is not None else constant.default
-        if value not in _OFF or constant.default not in _OFF or (current is not None and "default" not in current.from_):
+        if (
+            value not in _OFF
+            or constant.default not in _OFF
+            or (current is not None and "default" not in current.from_)
+        ):
             continue
         phrase = _phrase(constant.name)
         if phrase and _affirmed(phrase, words):

@@ -70,9 +70,12 @@ def target_lookups(case: Case, blend: BlendEvent, scores: list[ScoreEvent]) -> l
     for lookup in looked:
         if lookup.row:
             continue
-        target = any(d.source == "val" and (d.role == "y" or (d.role == "" and d.symbols in open_targets)) for d in lookup.key)
+        target = any(
+            d.source == "val" and (d.role == "y" or (d.role == "" and d.symbols in open_targets)) for d in lookup.key
+        )
         ratio = lookup.mixed and any(
-            lookup.ident in above and any(_roles(trace.lookups[i]) < _roles(lookup) for i in below) for above, below in ratios
+            lookup.ident in above and any(_roles(trace.lookups[i]) < _roles(lookup) for i in below)
+            for above, below in ratios
         )
         if (target or ratio) and (lookup.state or lookup.mixed):
             found.append(lookup)

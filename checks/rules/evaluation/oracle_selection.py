@@ -25,7 +25,9 @@ def check(case: Case) -> Finding:
             if not involved or blend.scores & rescored:
                 continue
             if any(d.source == "val" for i in involved for d in scores[i].targets):
-                rows.append(program.evidence(blend.place, "keeps the scorer with the smaller loss on the true token", "score"))
+                rows.append(
+                    program.evidence(blend.place, "keeps the scorer with the smaller loss on the true token", "score")
+                )
                 rows += [program.at(*call, "calls the selection") for call in blend.place.calls[1:][-2:]]
         if rows:
             rows += [ordering.report_row(program, r) for r in program.reports]

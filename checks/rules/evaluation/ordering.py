@@ -66,9 +66,7 @@ def chosen(program: Program) -> list[tuple[int, bool, Evidence]]:
                 if any(overlap(score.targets, c.targets) for c in compared):
                     labels.add(label)
     result = []
-    training = {
-        loop for a in trace.adapts.values() if any(d.source == "train" for d in a.data) for loop, _ in a.loops
-    }
+    training = {loop for a in trace.adapts.values() if any(d.source == "train" for d in a.data) for loop, _ in a.loops}
     for label in labels:
         if isinstance(label, Flag) and label.name == "chosen-by-score":
             file, name, scores = label.detail

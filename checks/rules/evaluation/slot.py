@@ -20,7 +20,10 @@ def check(case: Case) -> Finding:
         rows: list[Evidence] = []
         for breach in breaches[:3]:
             rows += ordering.evidence_of(
-                program, breach, "fits free parameters to the window's tokens", "scores the window with the fitted parameters"
+                program,
+                breach,
+                "fits free parameters to the window's tokens",
+                "scores the window with the fitted parameters",
             )
         return say.fail(
             f"{first.adapt.place.function} (line {first.adapt.place.line}) fits free parameters on tokens that the next "

@@ -20,7 +20,10 @@ def check(case: Case) -> Finding:
         rows: list[Evidence] = []
         for breach in breaches[:3]:
             rows += ordering.evidence_of(
-                program, breach, "what is exported depends on activations of validation tokens", "scores with the calibrated weights"
+                program,
+                breach,
+                "what is exported depends on activations of validation tokens",
+                "scores with the calibrated weights",
             )
         rows = [*_collected(case), *rows]
         return say.fail(

@@ -9,7 +9,10 @@ from checks.rules.evaluation import ordering
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "val-in-artifact"
-_PAID = re.compile(r"paid[_-]?prefix|val[_-]?(?:targets?|tokens?|prefix|answers?)[\w.-]*\.(?:xz|lzma|zst|bin|npz|npy|pt|ptz|gz|br)$", re.I)
+_PAID = re.compile(
+    r"paid[_-]?prefix|val[_-]?(?:targets?|tokens?|prefix|answers?)[\w.-]*\.(?:xz|lzma|zst|bin|npz|npy|pt|ptz|gz|br)$",
+    re.I,
+)
 
 
 def check(case: Case) -> Finding:
@@ -21,8 +24,12 @@ def check(case: Case) -> Finding:
     if breaches:
         rows: list[Evidence] = []
         for breach in breaches[:3]:
-            rows += ordering.evidence_of(program, breach, "writes validation tokens to a file", "the score depends on that file")
-        return say.fail("Validation tokens are stored in a file that the scored result depends on.", ordering.unique(rows), clears)
+            rows += ordering.evidence_of(
+                program, breach, "writes validation tokens to a file", "the score depends on that file"
+            )
+        return say.fail(
+            "Validation tokens are stored in a file that the scored result depends on.", ordering.unique(rows), clears
+        )
     matched = _compared(case)
     if matched:
         return say.fail(
@@ -32,8 +39,13 @@ def check(case: Case) -> Finding:
         )
     named = [p for p in case.submission.files if _PAID.search(p)]
     if named:
-        rows = [Evidence(case.submission.files[p].path, 0, 0, "", "a file named as stored validation data") for p in named[:4]]
-        return say.unknown("A file of the folder is named as stored validation data; its content was not read.", rows, clears)
+        rows = [
+            Evidence(case.submission.files[p].path, 0, 0, "", "a file named as stored validation data")
+            for p in named[:4]
+        ]
+        return say.unknown(
+            "A file of the folder is named as stored validation data; its content was not read.", rows, clears
+        )
     unknown = ordering.undecidable(case, say)
     if unknown is not None:
         return unknown

@@ -62,7 +62,9 @@ def training_on_val(case: Case) -> list[AdaptEvent]:
     on_val = [a for a in gradients if any(d.source == "val" for d in a.data) and a.ident in used]
     scored = {loop for s in ordering.headline_scores(case.program) for loop, _ in s.loops}
     if train_lines:
-        replay = [a for a in on_val if scored & {loop for loop, _ in a.loops}]  # of train-data-at-eval, not of this rule
+        replay = [
+            a for a in on_val if scored & {loop for loop, _ in a.loops}
+        ]  # of train-data-at-eval, not of this rule
         return [a for a in on_val if (a.place.file, a.place.line) in train_lines and a not in replay]
     return [a for a in on_val if _looks_like_training(a, case)]
 
@@ -77,9 +79,10 @@ def _told(case: Case) -> list[Evidence]:
     readme = next((f for p, f in case.submission.files.items() if p.lower() == "readme.md"), None)
     if readme is not None:
         text = readme.read(_README_BYTES).decode("utf-8", "replace")
-        for number, line in enumerate(text.splitlines(), 1):
-            if _LINK.search(line):
-                rows.append(Evidence(readme.path, number, number, "", "names a validation shard as training data", line[:200], "source"))
+        what = "names a validation shard as training data"
+        for number, row in enumerate(text.splitlines(), 1):
+            if _LINK.search(row):
+                rows.append(Evidence(readme.path, number, number, "", what, row[:200], "source"))
     for run in case.submission.runs:
         dataset = str(run.settings.get("dataset", run.settings.get("train_loader_dataset", "")))
         if _VAL_ONLY.search(dataset):
