@@ -6,9 +6,20 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from checks.submission.files import FolderError, read_folder, resembles_submission, track_of
+from checks.submission.files import (
+    RECORDS,
+    TRACK_PREFIX,
+    FolderError,
+    read_folder,
+    resembles_submission,
+    track_of,
+)
 from checks.submission.model import PullRequest, Submission
 from harness.errors import UsageFault
+
+
+#: What a branch of a fork is compared with, the first that exists.
+_DEFAULTS = ("refs/remotes/upstream/main", "refs/remotes/origin/main", "refs/heads/main", "refs/heads/master")
 
 
 @dataclass(frozen=True)
@@ -44,9 +55,29 @@ def read_target(target: Target) -> PullRequest:
         found = _from_git(target.path, "HEAD", target.base)
         notes = (*found.notes, "read from the commit at HEAD: changes that are not committed do not count")
         found = replace(found, path=str(target.path), notes=notes)
+    elif _is_checkout(target.path):
+        found = _from_checkout(target.path)
     else:
         found = _from_folder(target.path)
     return _told(found, target)
+
+
+def _is_checkout(path: Path) -> bool:
+    """Whether a folder is the top of a checkout of the challenge's repository (a fork), not a record folder."""
+    return (path / ".git").exists() and any((path / RECORDS).glob(f"{TRACK_PREFIX}*"))
+
+
+def _from_checkout(path: Path) -> PullRequest:
+    """Review what the checked-out branch adds to the default branch, as its pull request would be."""
+    from harness.target_git import Repository
+
+    repository = Repository(path)
+    base = next((ref for ref in _DEFAULTS if repository.resolve(ref) is not None), None)
+    found = _from_git(path, "HEAD", base)
+    note = (
+        f"taken as a checkout: what HEAD adds to {base or 'the default branch'}; what is not committed does not count"
+    )
+    return replace(found, path=str(path), notes=(*found.notes, note))
 
 
 def _from_git(path: Path, ref: str, base: str | None) -> PullRequest:

@@ -37,7 +37,7 @@ def check(case: Case) -> Finding:
     causal = _causal(case)
     if causal:
         return say.warn(
-            "Free parameters are fitted on the part of each window that earlier windows scored; organisers never ruled on this.",
+            "Free parameters are fitted on the part of each window that earlier windows scored; this was never ruled on.",
             causal,
             "Ask the organisers, or fit nothing between windows.",
             ("#1336", "#1350"),
