@@ -234,6 +234,8 @@ class Access(Machine):
         return None
 
     def _instance_attribute(self, ref: Instance, name: str) -> Value | None:
+        if ref.external == "optimizer" and name in ("step", "zero_grad"):  # however it computes its update
+            return Value(refs=(Bound(Value(refs=(ref,)), None, name),))
         if name in ref.attrs:
             return ref.attrs[name]
         if name == "__class__":

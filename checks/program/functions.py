@@ -45,6 +45,14 @@ class Functions(Library):
         start = args[1] if len(args) > 1 else keywords.get("start", Value(0))
         return Value(refs=(Zipped([Value(refs=(Range(start, NOTHING, Value(1)),)), args[0]]),))
 
+    def _fn_product(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if "itertools" not in name or not 1 <= len(args) <= 3:
+            return None
+        rows: list[list[Value]] = [[]]
+        for arg in args:
+            rows = [[*row, item] for row in rows for item in self.items(arg)[0][:3]]
+        return Value(refs=(Sequence([Value(refs=(Sequence(row, True, False),)) for row in rows[:12]], True),))
+
     def _fn_zip(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         return Value(refs=(Zipped(args),)) if args else None
 

@@ -131,7 +131,8 @@ class Interpreter(Definitions):
             if held and any(isinstance(r, Cell) for r in old.refs):
                 self.mutate(old, "add_", [value])
                 return Flow.NEXT
-            new = self.binary(type(node.op), old, value) if old is not NOTHING else value
+            slot = index.known and any(isinstance(r, Cell) for r in owner.refs)  # sums[0] += a; sums[1] += b: apart
+            new = value if slot else self.binary(type(node.op), old, value) if old is not NOTHING else value
             if owner.refs:
                 self.store(owner, index, new)
             elif not self.store_nested(target.value, index, new, scope):

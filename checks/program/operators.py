@@ -99,9 +99,9 @@ class Operators(Calls):
             self._gated_sum(values)
         if op in (ast.Div, ast.FloorDiv, ast.Pow) and len(values) == 2:
             labels = labels | self._quotient(values[0], values[1])
-        if op in (ast.Add, ast.Sub) and any(isinstance(v.const, float) and 1e-6 < abs(v.const) < 0.5 for v in values):
-            if any(self.is_score(v) for v in values):
-                labels = labels | {Flag("offset", self.line, self.file)}
+        small = any(isinstance(v.const, float) and 1e-6 < abs(v.const) < 0.5 for v in values)
+        if op in (ast.Add, ast.Sub) and small and any(self.is_score(v) for v in values):
+            labels = labels | {Flag("offset", self.line, self.file)}
         if op is ast.Mult or op is ast.Div:
             scaled = self._scaled(op, values, labels)
             if scaled is not None:
@@ -115,7 +115,7 @@ class Operators(Calls):
                 dropped = {x for x in labels if isinstance(x, Flag) and x.name in ("prob", "logprob")}
                 labels = (labels - dropped) | {Flag("entropy", self.line, self.file)}
         labels = self.keyed(values, op, labels)
-        return Value(labels=labels, symbols=merge_symbols(values), text=text if not labels else text)
+        return Value(labels=labels, symbols=merge_symbols(values), text=text)
 
     def _gated_sum(self, values: list[Value]) -> None:
         """Note scores that something chosen by the target's class is added to."""
