@@ -17,7 +17,6 @@ from checks.submission.files import (
 from checks.submission.model import PullRequest, Submission
 from harness.errors import UsageFault
 
-
 #: What a branch of a fork is compared with, the first that exists.
 _DEFAULTS = ("refs/remotes/upstream/main", "refs/remotes/origin/main", "refs/heads/main", "refs/heads/master")
 

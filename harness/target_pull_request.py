@@ -18,6 +18,7 @@ _PULL = re.compile(r"(?:^|/)pull/(\d+)(?:/|$)")
 
 MAX_LOOSE = 50
 
+
 def read_pull_request(repository: Repository, ref: str, base_ref: str | None = None) -> PullRequest:
     """Read a head and compare it with where it branched off.
 
