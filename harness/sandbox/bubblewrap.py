@@ -162,7 +162,9 @@ def arguments(confinement: Confinement, files: dict[str, int], info: int, gate: 
         argv += ["--ro-bind", "/sys", "/sys"]
     argv += ["--perms", "1777", "--size", str(max(limits.memory_bytes // _SHM_SHARE, 1)), "--tmpfs", "/dev/shm"]
     argv += ["--perms", "0777", "--size", str(limits.disk_bytes), "--tmpfs", WORKSPACE]
-    argv += ["--perms", "0777", "--dir", f"{WORKSPACE}/tmp", "--symlink", f"{WORKSPACE}/tmp", "/tmp"]
+    argv += ["--perms", "0777", "--dir", f"{WORKSPACE}/tmp"]
+    if not any(path.is_relative_to("/tmp") for path in paths):  # else: read-only, TMPDIR holds
+        argv += ["--symlink", f"{WORKSPACE}/tmp", "/tmp"]
     for folder in _parents_in_workspace(bind.target for bind in confinement.read_only):
         argv += ["--perms", "0777", "--dir", folder]
     for bind in confinement.read_only:
