@@ -7,9 +7,6 @@ from collections.abc import Iterator
 
 from checks.program.machine import Machine
 from checks.program.values import (
-    NO_LABELS,
-    NO_SYMBOLS,
-    NONE,
     NOTHING,
     UNKNOWN,
     Bound,
@@ -347,6 +344,3 @@ def _range(ref: Range, loop: int) -> Iterator[tuple[Value, Symbol | None, bool]]
 
 def _views(value: Value) -> tuple[Heap, ...]:
     return tuple(r for r in value.refs if isinstance(r, (Cell, Parameters, Instance)))
-
-
-__all__ = ["NONE", "NO_LABELS", "NO_SYMBOLS", "Access", "data_of", "refine"]

@@ -6,10 +6,7 @@ import ast
 
 from checks.program.methods import Methods
 from checks.program.values import (
-    NO_LABELS,
-    NONE,
     NOTHING,
-    UNKNOWN,
     Adapted,
     Bound,
     ClassObject,
@@ -215,6 +212,3 @@ _CALLABLE = (Function, Bound, External, ClassObject, Partial, Instance)
 
 def _qualified(function: Function) -> str:
     return f"{function.cls.name}.{function.name}" if function.cls is not None else function.name
-
-
-__all__ = ["NONE", "NO_LABELS", "UNKNOWN", "Calls"]

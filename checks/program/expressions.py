@@ -25,7 +25,6 @@ from checks.program.values import (
     merge_symbols,
 )
 
-_SPLITS = ("train", "val")
 _DATA_FILE = re.compile(
     r"fineweb_(train|val)|(?:^|[/_*])(train|val)(?:idation)?(?:_[\w{}*.]*|[\d{}*]*)\.(?:bin|npy|npz|parquet|u16|tokens)|"
     r"(?:^|/)(train|val)_?[\w{}]*\*|(docs_selected)"

@@ -24,14 +24,12 @@ from checks.program.values import (
     Looked,
     ModuleRef,
     Parameters,
-    Range,
     Scope,
     Scored,
     Sequence,
     Value,
     join,
     merge_labels,
-    merge_symbols,
 )
 from checks.program.values import (
     Mapping as MappingObject,
@@ -398,7 +396,6 @@ _CANONICAL_MODULES = frozenset(
         "torch.nn.init",
     ]
 )
-_CARRIED_CACHE: dict[int, tuple[Any, tuple[str, ...]]] = {}
 
 
 def _carried(node: Any) -> tuple[str, ...]:
@@ -440,4 +437,3 @@ _STATEMENTS: dict[type[ast.stmt], Callable[[Any, Any, Scope], Flow]] = {
     ast.Break: lambda *_: Flow.BREAK,
     ast.Continue: lambda *_: Flow.CONTINUE,
 }
-__all__ = ["UNKNOWN", "Flow", "Interpreter", "MappingObject", "Range", "merge_symbols"]

@@ -12,22 +12,17 @@ from checks.program.access import data_of
 from checks.program.items import Items
 from checks.program.values import (
     NO_LABELS,
-    NONE,
     NOTHING,
     Adapted,
-    Bound,
     Cell,
-    ClassObject,
     Data,
     External,
     Flag,
     Function,
-    Gradient,
     Instance,
     Labels,
     Looked,
     Mapping,
-    Parameters,
     Scope,
     Scored,
     Sequence,
@@ -355,6 +350,3 @@ class Library(Items):
     def loss_data(self, loss: Value) -> tuple[frozenset[Data], frozenset[int], frozenset[int]]:
         """Data, modules and score events that a loss depends on (in ``methods``)."""
         raise NotImplementedError
-
-
-__all__ = ["NONE", "Bound", "ClassObject", "Gradient", "Library", "Parameters"]

@@ -6,7 +6,6 @@ from checks.program.access import data_of, opened
 from checks.program.gradients import Gradients
 from checks.program.library import _FRESH
 from checks.program.values import (
-    NO_LABELS,
     NONE,
     NOTHING,
     UNKNOWN,
@@ -28,7 +27,6 @@ from checks.program.values import (
     join,
     merge_labels,
     merge_symbols,
-    regions_overlap,
 )
 
 _VIEWS = frozenset(
@@ -400,6 +398,3 @@ def _fold_string(owner: Value, name: str, args: list[Value]) -> Value | None:
     if isinstance(result, str) and len(result) > 65536:
         return None
     return Value(result, labels=owner.labels, text=result if isinstance(result, str) else "")
-
-
-__all__ = ["NO_LABELS", "Methods", "regions_overlap"]

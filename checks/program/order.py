@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
-from checks.program.values import Adapted, Data, Symbol, regions_overlap
+from checks.program.trace import AdaptEvent, ReportEvent, ScoreEvent, Trace
+from checks.program.values import Data, Symbol, regions_overlap
 
 _RUNNING = re.compile(
     r"running|progress|chunk ?\[|\brank\b|\bbatch|best_|  ttt|eval \[|diagnostic|pre[-_ ]?quant|pre[-_ ]?ttt", re.I
@@ -113,14 +113,3 @@ def later_iteration(score: frozenset[Symbol], adapt: frozenset[Symbol]) -> bool:
     """Whether the score runs in a later iteration of a loop that the adaptation runs in."""
     iterations = dict(adapt)
     return any(loop in iterations and k > iterations[loop] for loop, k in score)
-
-
-def adapted_on(trace: Trace, labels: Iterable[object], source: str) -> list[AdaptEvent]:
-    """Adapt events among labels that used tokens of a split."""
-    events = [trace.adapts[x.event] for x in labels if isinstance(x, Adapted)]
-    return [e for e in events if any(d.source == source for d in e.data)]
-
-
-def call_site(place: Place, depth: int = 1) -> tuple[str, int] | None:
-    """The call that led to a place, ``depth`` frames up."""
-    return place.calls[-depth] if len(place.calls) >= depth else None

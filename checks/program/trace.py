@@ -38,7 +38,6 @@ class ScoreEvent:
     loops: frozenset[Symbol]
     base: frozenset[int] = frozenset()
     lookups: frozenset[int] = frozenset()
-    gradient: bool = True
     trained: frozenset[Data] = frozenset()
 
 
