@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from checks.program.machine import Machine
+from checks.program.recorder import Recorder
 from checks.program.values import (
     NOTHING,
     UNKNOWN,
@@ -72,7 +72,7 @@ def opened(labels: Labels) -> Labels:
     return frozenset(Data(x.source, x.symbols, "") if isinstance(x, Data) and x.role == "path" else x for x in labels)
 
 
-class Access(Machine):
+class Access(Recorder):
     """Attribute, item and name access on abstract values."""
 
     def call(self, callee: Value, args: list[Value], keywords: dict[str, Value], scope: Scope | None) -> Value:
