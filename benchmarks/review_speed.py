@@ -1,10 +1,12 @@
 """Times `pgolf review` beside a bare libcst parse of the same scripts, alternating in one run, and prints the ratios.
 
     python benchmarks/review_speed.py --git-dir REPO --ref refs/pull/1002/head [--ref …] [--rounds 5]
+    python benchmarks/review_speed.py --git-dir REPO --every 20 --rounds 1
 
-Each is a whole process: interpreter start, imports and work; wall clock, CPU seconds (children included), peak memory.
-The parse reads the headline script of every record folder as it stands in the pull request (packed ones stay packed).
-Also printed: the same for `pgolf --help`.
+The first prints each target; the second takes every Nth pull request that has a script and prints the median, the 99th
+percentile and the largest over them. Each is a whole process: interpreter start, imports and work; wall clock, CPU
+seconds (children included), peak memory. The parse reads the headline script of every record folder as it stands in the
+pull request (packed ones stay packed). The first also times `pgolf --help`.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from harness.review import Request, review
+from harness.sweep import pull_requests
 from harness.target import Target, read_target
+from harness.target_git import Repository
 
 PARSE = "import sys, libcst\nfor path in sys.argv[1:]: libcst.parse_module(open(path, 'rb').read())"
 
@@ -66,26 +70,61 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--git-dir", type=Path, required=True)
-    parser.add_argument("--ref", action="append", required=True)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--ref", action="append", default=[])
+    which.add_argument("--every", type=int)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    print(f"load {os.getloadavg()[0]:.1f}; {options.rounds} rounds each, alternating; ratios are to the bare parse")
+    if options.every:
+        items = pull_requests(Repository(options.git_dir), "refs/pull/*/head")[:: options.every]
+        refs = [f"refs/pull/{item.pr}/head" for item in items]
+        over([costs for ref in refs if (costs := alternate(options.git_dir, ref, options.rounds)[1])])
+        return
     rows = []
     for ref in options.ref:
-        with tempfile.TemporaryDirectory() as folder:
-            files = scripts(options.git_dir, ref, Path(folder))
-            commands = {
-                "parse": [sys.executable, "-c", PARSE, *files],
-                "review": [sys.executable, "-m", "harness", "review", "--git-dir", str(options.git_dir), "--ref", ref],
-                "help": [sys.executable, "-m", "harness", "--help"],
-            }
-            costs: dict[str, list[Cost]] = {name: [] for name in commands}
-            for _ in range(options.rounds):
-                for name, command in commands.items():
-                    costs[name].append(measure(command))
-        rows += [(f"{ref} ({len(files)} scripts)" if name == "parse" else "", *row(name, costs)) for name in commands]
+        count, costs = alternate(options.git_dir, ref, options.rounds)
+        rows += [(f"{ref} ({count} scripts)" if name == "parse" else "", *row(name, costs)) for name in costs]
     headers = ("target", "process", "wall s (median)", "(min)", "CPU s", "peak MiB", "wall", "CPU", "memory")
-    print(f"{options.rounds} rounds each, alternating; the last three columns are ratios to the bare parse")
     print(tabulate(rows, headers=headers, floatfmt=".2f"))
+
+
+def alternate(git_dir: Path, ref: str, rounds: int) -> tuple[int, dict[str, list[Cost]]]:
+    """Run the processes in turn; the number of scripts of the target and the costs by process, empty without a script."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = scripts(git_dir, ref, Path(folder))
+        if not files:
+            return 0, {}
+        commands = {
+            "parse": [sys.executable, "-c", PARSE, *files],
+            "review": [sys.executable, "-m", "harness", "review", "--git-dir", str(git_dir), "--ref", ref],
+            "help": [sys.executable, "-m", "harness", "--help"],
+        }
+        costs: dict[str, list[Cost]] = {name: [] for name in commands}
+        for _ in range(rounds):
+            for name, command in commands.items():
+                costs[name].append(measure(command))
+    return len(files), costs
+
+
+def over(archive: Sequence[dict[str, list[Cost]]]) -> None:
+    """Print how parse and review are distributed over many targets, and the ratio of each to its own parse."""
+    rows = []
+    for name in ("parse", "review"):
+        for what, scale in (("cpu", 1), ("wall", 1), ("peak", 1024**2)):
+            own = [statistics.median(getattr(c, what) for c in costs[name]) / scale for costs in archive]
+            bare = [statistics.median(getattr(c, what) for c in costs["parse"]) / scale for costs in archive]
+            ratios = [a / b for a, b in zip(own, bare, strict=True)]
+            unit = "MiB" if what == "peak" else "s"
+            rows.append((name, f"{what} {unit}", *spread(own), *spread(ratios)))
+    headers = (f"{len(archive)} targets", "", "median", "p99", "max", "ratio: median", "p99", "max")
+    print(tabulate(rows, headers=headers, floatfmt=".2f"))
+
+
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return median, 99th percentile (nearest rank) and maximum."""
+    ordered = sorted(values)
+    return statistics.median(ordered), ordered[min(len(ordered) - 1, round(0.99 * len(ordered)))], ordered[-1]
 
 
 def row(name: str, costs: dict[str, list[Cost]]) -> tuple[object, ...]:

@@ -6,12 +6,12 @@ the reason, in known_gaps.toml; a listed example that passes fails the suite.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from checks import rulebook
 from checks.judge import Options, judge
@@ -21,6 +21,11 @@ from checks.submission.model import Change, PullRequest, SourceFile, Submission
 from checks.verdict import Finding, Group, Status
 from tests.rules import pages
 from tests.rules.pages import Example, Expected, Page
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 MINIMUM = 3
 JUDGED = {Status.FAIL, Status.WARN, Status.UNKNOWN}
