@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from checks.program import branches, order, parse, source
+from checks.program.engine.interpreter import Interpreter
 from checks.program.environment import environment as read_environment
 from checks.program.imports import imports as read_imports
 from checks.program.imports import local_files
-from checks.program.interpreter import Interpreter
 from checks.program.program import EnvConstant, Program, Script
-from checks.program.unpack import unpack
+from checks.program.unpacking.unpack import unpack
 from checks.submission.model import Run, Setting
 
 #: What torchrun sets on 8 GPUs, seen from rank 0: the rules are about such a run.

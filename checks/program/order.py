@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from checks.program.engine.values import Data, Symbol, regions_overlap
 from checks.program.trace import AdaptEvent, ReportEvent, ScoreEvent, Trace
-from checks.program.values import Data, Symbol, regions_overlap
 
 _RUNNING = re.compile(
     r"running|progress|chunk ?\[|\brank\b|\bbatch|best_|  ttt|eval \[|diagnostic|pre[-_ ]?quant|pre[-_ ]?ttt", re.I

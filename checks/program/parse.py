@@ -1,7 +1,7 @@
 """Text of a Python file -> the standard library's ``ast`` tree, whatever grammar the host has.
 
 LibCST parses, because it reads newer grammar than the host (f-strings of PEP 701, for one) and the same on every host;
-``checks.program.lower`` turns its tree into ``ast`` nodes. Where LibCST refuses, the host's own parser is asked.
+``checks.program.lowering.lower`` turns its tree into ``ast`` nodes. Where LibCST refuses, the host's own parser is asked.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import libcst as cst
 
 from checks.program import parse_bounds
-from checks.program.lower import lower
-from checks.program.lower_strings import MalformedLiteral
+from checks.program.lowering.lower import lower
+from checks.program.lowering.strings import MalformedLiteral
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from checks.program.values import Data, Labels, Symbol
+from checks.program.engine.values import Data, Labels, Symbol
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from checks.program.engine.values import Flag
 from checks.program.program import Program
-from checks.program.values import Flag
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.verdict import Finding, Group

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checks.program.native_flow import read_native
+from checks.program.native.flow import read_native
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering, target_conditioned_gate
 from checks.verdict import Evidence, Finding

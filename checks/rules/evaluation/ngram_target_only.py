@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from checks.program.engine.values import Adapted, Flag, Looked
 from checks.program.trace import BlendEvent, LookupEvent, ScoreEvent
-from checks.program.values import Adapted, Flag, Looked
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.rules.evaluation.ngram_native import native_breach

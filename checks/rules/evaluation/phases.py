@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from checks.program import order
+from checks.program.engine.values import Data, Flag
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, CallEvent, Place, ScoreEvent, Trace
-from checks.program.values import Data, Flag
 from checks.rules.base import Case
 from checks.rules.evaluation import ordering
 from checks.verdict import Evidence

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from checks.program.engine.values import Flag, Uses
 from checks.program.trace import ScoreEvent, Trace
-from checks.program.values import Flag, Uses
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering, phases
 from checks.verdict import Evidence, Finding, Group

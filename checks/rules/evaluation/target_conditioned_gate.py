@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from checks.program.native_flow import NativeUse, read_native
+from checks.program.engine.values import Flag, Looked
+from checks.program.native.flow import NativeUse, read_native
 from checks.program.trace import Trace
-from checks.program.values import Flag, Looked
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted
 from checks.rules.evaluation import ordering

@@ -10,7 +10,7 @@ import pytest
 from checks.program.environment import environment
 from checks.program.parse import parse
 from checks.program.source import decode
-from checks.program.unpack import unpack
+from checks.program.unpacking.unpack import unpack
 from tests.program.frontend.comparison import difference, host_tree
 from tests.submission.archive import git, needs_archive, pull_requests
 

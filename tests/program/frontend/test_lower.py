@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checks.program.lower import LinesLost, lower
+from checks.program.lowering.lower import LinesLost, lower
 from checks.program.parse import Unparsable, parse
 from tests.program.frontend.comparison import difference, host_tree
 from tests.program.frontend.grammar import GRAMMAR, LAYOUT

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from checks.program.parse import parse
-from checks.program.unpack import Unpacked, unpack
+from checks.program.unpacking.unpack import Unpacked, unpack
 from tests.program.frontend.wrappers import FILES, INNER, PACKED, REFUSED, b85
 
 

@@ -1,0 +1,346 @@
+"""Reading and writing attributes, items and variables, and what a loop iterates over."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from checks.program.engine.recorder import Recorder
+from checks.program.engine.values import (
+    NOTHING,
+    UNKNOWN,
+    Bound,
+    Cell,
+    ClassObject,
+    Data,
+    External,
+    Flag,
+    Function,
+    Gradient,
+    Heap,
+    Instance,
+    Labels,
+    Mapping,
+    ModuleRef,
+    Parameters,
+    Range,
+    Scope,
+    Scored,
+    Sequence,
+    Symbol,
+    Value,
+    Zipped,
+    join,
+    merge_labels,
+)
+
+_NO_DATA = frozenset(
+    [
+        "shape",
+        "ndim",
+        "dtype",
+        "device",
+        "itemsize",
+        "is_cuda",
+        "requires_grad",
+        "nbytes",
+        "strides",
+        "training",
+        "type",
+        "layout",
+    ]
+)
+_EXACT_ITERATIONS = 6
+_KNOWN_COUNT = 64
+_FEW = range(17)
+
+
+def refine(labels: Labels, symbols: frozenset[Symbol], role: str = "") -> Labels:
+    """Narrow token data to a selection: its symbols are added, its role is set where it was open."""
+    if not symbols and not role:
+        return labels
+    return frozenset(Data(x.source, x.symbols | symbols, x.role or role) if isinstance(x, Data) else x for x in labels)
+
+
+def data_of(labels: Labels) -> frozenset[Data]:
+    """The token data among labels (not the names of the files that hold it)."""
+    return frozenset(x for x in labels if isinstance(x, Data) and x.role != "path")
+
+
+def opened(labels: Labels) -> Labels:
+    """Labels of what a file holds, from the labels of its name."""
+    return frozenset(Data(x.source, x.symbols, "") if isinstance(x, Data) and x.role == "path" else x for x in labels)
+
+
+class Access(Recorder):
+    """Attribute, item and name access on abstract values."""
+
+    def call(self, callee: Value, args: list[Value], keywords: dict[str, Value], scope: Scope | None) -> Value:
+        """Call a value (in ``calls``)."""
+        raise NotImplementedError
+
+    def eval(self, node: ast.expr | None, scope: Scope) -> Value:
+        """Evaluate an expression (in ``expressions``)."""
+        raise NotImplementedError
+
+    def index(self, node: ast.expr, scope: Scope) -> Value:
+        """Evaluate an index (in ``expressions``)."""
+        raise NotImplementedError
+
+    # -- truth and iteration -----------------------------------------------------------------------------------------
+
+    def truth(self, value: Value) -> bool | None:
+        """Whether a value is true, None when it cannot be known."""
+        if value.known:
+            try:
+                return bool(value.const)
+            except (TypeError, ValueError):
+                return None
+        if value.later:
+            return True
+        for ref in value.refs:
+            if isinstance(ref, Sequence) and ref.exact and not self.maybe and len(value.refs) == 1:
+                return bool(ref.items)
+            if (
+                isinstance(ref, (Instance, Function, ClassObject, ModuleRef))
+                and len(value.refs) == 1
+                and not value.labels
+            ):
+                return True
+        return None
+
+    def items(self, value: Value) -> tuple[list[Value], bool]:
+        """The items of an iterable and whether these are all, in order."""
+        for ref in value.refs:
+            if isinstance(ref, Sequence):
+                return ref.items, ref.exact
+            if isinstance(ref, Mapping):
+                keys = [Value(k, text=k if isinstance(k, str) else "") for k in ref.items]
+                return keys + ([NOTHING] if ref.rest is not None else []), ref.rest is None
+            if isinstance(ref, (Range, Zipped)):
+                found = list(self.iterations(value, ref))
+                return [v for v, _, _ in found], all(c for _, _, c in found)
+        return [Value(refs=_views(value), labels=merge_labels([value]), symbols=value.symbols)], False
+
+    def iterations(self, value: Value, node: object) -> Iterator[tuple[Value, Symbol | None, bool]]:
+        """The iterations of a loop to interpret: element, loop symbol, and whether this is exactly what will run."""
+        loop = id(node) if not isinstance(node, Heap) else node.ident
+        ref = value.refs[0] if value.refs else None
+        if isinstance(ref, Range):
+            yield from _range(ref, loop)
+        elif isinstance(ref, Zipped):
+            columns = [list(self.iterations(part, node)) for part in ref.parts]
+            for k in range(min((len(c) for c in columns), default=0)):
+                row = [c[k] for c in columns]
+                symbol = next((s for _, s, _ in row if s is not None), None)
+                yield Value(refs=(Sequence([v for v, _, _ in row], mutable=False),)), symbol, all(c for _, _, c in row)
+        elif isinstance(ref, Sequence) and (ref.exact or len(ref.items) <= 4):
+            items = ref.items
+            if len(items) > _EXACT_ITERATIONS:
+                items = [*items[: _EXACT_ITERATIONS - 2], items[-1]]
+            for k, item in enumerate(list(items)):
+                if ref.exact:
+                    yield (self.select_items(item, value.symbols) if value.symbols else item), None, True
+                else:
+                    symbol = (loop, k)
+                    yield self.select_items(item, value.symbols | {symbol}), symbol, False
+        elif isinstance(ref, Mapping) and ref.rest is None and len(ref.items) <= _EXACT_ITERATIONS:
+            for key in list(ref.items):
+                yield Value(key, text=key if isinstance(key, str) else ""), None, True
+        elif isinstance(ref, Parameters):
+            yield value, None, False
+        else:
+            items, _ = self.items(value)
+            if isinstance(ref, Mapping):
+                element = NOTHING
+            else:
+                element = items[0] if items else NOTHING
+                for item in items[1:]:
+                    element = join(element, item)
+            for k in (0, 1):
+                symbol = (loop, k)
+                yield self.select_items(element, value.symbols | {symbol}), symbol, False
+
+    def select_items(self, value: Value, symbols: frozenset[Symbol]) -> Value:
+        """The value of one element chosen by loop symbols."""
+        labels = refine(merge_labels([value]) if not value.refs else value.labels, symbols)
+        refs = value.refs
+        if any(isinstance(r, Sequence) and not r.mutable for r in refs):
+            refs = tuple(
+                Sequence([self.select_items(i, symbols) for i in r.items], r.exact, False)
+                if isinstance(r, Sequence) and not r.mutable else r
+                for r in refs
+            )  # fmt: skip
+            return Value(value.const, refs, labels, value.symbols | symbols, value.text)
+        if value.known and not value.labels and not symbols:
+            return value
+        selected = Value(value.const, refs, labels, value.symbols | symbols, value.text)
+        if symbols and any(isinstance(x, Scored) for x in labels):
+            return self.narrow(selected, symbols)
+        return selected
+
+    # -- attributes --------------------------------------------------------------------------------------------------
+
+    def attribute(self, owner: Value, name: str) -> Value:
+        """Return ``owner.name``."""
+        result: Value | None = None
+        for ref in owner.refs[:4]:
+            found = self._attribute_of(owner, ref, name)
+            if found is not None:
+                result = found if result is None else join(result, found)
+        if result is not None:
+            return result
+        if name in _NO_DATA:
+            return Value(text="size")
+        if name in ("data", "T", "mT", "values", "real") and name != "values":
+            return owner
+        if name == "grad":
+            return Value(labels=self.gradient_labels())
+        return Value(refs=(Bound(owner, None, name),), labels=owner.labels, symbols=owner.symbols)
+
+    def gradient_labels(self) -> Labels:
+        """Data of the losses whose gradients are pending."""
+        data: Labels = frozenset(d for data, _, _ in self.pending for d in data)
+        scores = frozenset(i for _, _, losses in self.pending for i in losses)
+        return data | {Flag("gradient", 0, scores)} if data else data
+
+    def _attribute_of(self, owner: Value, ref: Heap, name: str) -> Value | None:
+        if isinstance(ref, ModuleRef):
+            if ref.scope is not None:
+                return ref.scope.vars.get(name, NOTHING)
+            return Value(refs=(External(f"{ref.name}.{name}"),))
+        if isinstance(ref, External):
+            return Value(refs=(External(f"{ref.name}.{name}"),))
+        if isinstance(ref, ClassObject):
+            if name == "__name__":
+                return Value(ref.name, text=ref.name)
+            found = ref.find(name)
+            for candidate in found.refs if found is not None else ():
+                if isinstance(candidate, Function) and "classmethod" in candidate.decorators:
+                    return Value(refs=(Bound(Value(refs=(ref,)), candidate, name),))
+            return found
+        if isinstance(ref, Instance):
+            return self._instance_attribute(ref, name)
+        if isinstance(ref, (Cell, Parameters)):
+            if name == "grad":
+                return Value(refs=(Gradient(ref),), labels=self.gradient_labels())
+            if name in ("data", "T", "mT"):
+                return Value(refs=(ref,), labels=owner.labels, symbols=owner.symbols)
+        if isinstance(ref, Gradient) and name == "data":
+            return owner
+        return None
+
+    def _instance_attribute(self, ref: Instance, name: str) -> Value | None:
+        if ref.external == "optimizer" and name in ("step", "zero_grad"):  # however it computes its update
+            return Value(refs=(Bound(Value(refs=(ref,)), None, name),))
+        if name in ref.attrs:
+            return ref.attrs[name]
+        if name == "__class__":
+            return Value(refs=(ref.cls,)) if ref.cls else NOTHING
+        if name == "__dict__":
+            return Value(refs=(Mapping(dict(ref.attrs)),))
+        found = ref.cls.find(name) if ref.cls else None
+        if found is not None:
+            for candidate in found.refs:
+                if isinstance(candidate, Function):
+                    if "staticmethod" in candidate.decorators:
+                        return found
+                    bound = Value(refs=(Bound(Value(refs=(ref,)), candidate, name),))
+                    if any(d.endswith(("property", "cached_property")) for d in candidate.decorators):
+                        return self.call(bound, [], {}, None)
+                    return bound
+            return found
+        if ref.external.startswith("torch.nn.") and name in ("weight", "bias"):
+            ref.attrs[name] = Value(refs=(Cell(ref.line),))
+            return ref.attrs[name]
+        if name in _NO_DATA:
+            return Value(text="size")
+        if ref.external == "namespace":
+            return None
+        return Value(refs=(Bound(Value(refs=(ref,)), None, name),))
+
+    def set_attribute(self, owner: Value, name: str, value: Value) -> None:
+        """Store ``owner.name = value``; weakly when it may not happen."""
+        if name == "data":
+            self.overwrite(owner, value)
+            return
+        for ref in owner.refs:
+            if isinstance(ref, Instance):
+                old = ref.attrs.get(name)
+                strong = not self.maybe and len(owner.refs) == 1
+                for cell in value.refs:
+                    if isinstance(cell, Cell):
+                        cell.owned = True
+                ref.attrs[name] = value if strong or old is None else join(old, value)
+                if old is None or old.labels != value.labels or value.refs != old.refs:
+                    self.touch()
+            elif isinstance(ref, (ClassObject, ModuleRef)) and ref.scope is not None:
+                ref.scope.vars[name] = value
+
+    def overwrite(self, target: Value, value: Value) -> None:
+        """``p.data = v`` / ``p.copy_(v)``: the state of the target becomes that of the value."""
+        labels = self.full_labels(value)
+        adapted = self.adapted_by(labels, "inplace")
+        for ref in target.refs:
+            self.set_state(ref, adapted)
+
+    def set_state(self, ref: Heap, labels: Labels) -> None:
+        """Replace the state of an object and all it owns (weakly when it may not happen)."""
+        kept = {x for x in labels if not isinstance(x, (Data, Scored))}
+        if not self.maybe:
+            for item in self.owned(ref):
+                if isinstance(item, (Cell, Instance)) and item.labels:
+                    item.labels.clear()
+        self.mark_state(ref, frozenset(kept))
+
+    def mark_state(self, ref: Heap, labels: Labels) -> None:
+        """Add labels to the state of an object and of the modules and tensors that it owns."""
+        for item in self.owned(ref):
+            if isinstance(item, Cell) or (
+                isinstance(item, Instance)
+                and (item.external.startswith("torch.nn") or (item.cls is not None and item.cls.derives("Module")))
+            ):
+                item.labels |= labels
+        if not isinstance(ref, Parameters):
+            ref.labels |= labels
+        self.touch()
+
+    def adapted_by(self, labels: Labels, kind: str) -> Labels:
+        """Turn token data that flows into state into the label of an adapt event."""
+        data = data_of(labels)
+        scored = [x.event for x in labels if isinstance(x, Scored)]
+        if kind == "inplace" and not data:
+            return labels
+        if not data and not scored:
+            return labels
+        return (labels - data) | {self.adapt(kind, data, scored, ())}
+
+    # -- items -------------------------------------------------------------------------------------------------------
+
+    def string(self, text: str) -> Value:
+        """A string constant (in ``expressions``)."""
+        raise NotImplementedError
+
+    def target_class(self, labels: Labels) -> frozenset[Flag]:
+        """Flags for a property of the target read from a fixed table (in ``library``)."""
+        raise NotImplementedError
+
+
+def _range(ref: Range, loop: int) -> Iterator[tuple[Value, Symbol | None, bool]]:
+    start, stop, step = ref.start.const, ref.stop.const, ref.step.const
+    if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int) and step:
+        count = len(range(start, stop, step))
+        last = range(start, stop, step)[-1] if count else 0
+    else:
+        count, last = -1, 0
+    outer = ref.start.symbols | ref.stop.symbols
+    if count != 0:
+        yield Value(start, symbols=outer | {(loop, 0)}, loop=loop), (loop, 0), True
+    if count > 1 or count < 0:
+        const = last if 1 < count <= _KNOWN_COUNT else UNKNOWN
+        later = isinstance(start, int) and start >= 0 and not (isinstance(step, int) and step < 0)
+        yield Value(const, symbols=outer | {(loop, 1)}, loop=loop, later=later), (loop, 1), True
+
+
+def _views(value: Value) -> tuple[Heap, ...]:
+    return tuple(r for r in value.refs if isinstance(r, (Cell, Parameters, Instance)))

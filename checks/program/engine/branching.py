@@ -1,0 +1,148 @@
+"""Branches: the one that the configuration decides is followed alone, else all are, and what they leave is joined."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from checks.program.engine.flow import Flow
+from checks.program.engine.statements import Statements
+from checks.program.engine.values import (
+    NOTHING,
+    UNKNOWN,
+    ClassObject,
+    Flag,
+    Function,
+    ModuleRef,
+    Scope,
+    Scored,
+    Value,
+)
+
+
+class Branching(Statements):
+    """``if``, ``try``, ``with`` and ``match``."""
+
+    def _if(self, node: ast.If, scope: Scope) -> Flow:
+        test = self.eval(node.test, scope)
+        truth = self.truth(test)
+        if truth is not None:
+            if not truth and node.body:
+                self.trace.skipped.append((self.place(node.lineno), "condition is false under this configuration"))
+            return self.block(node.body if truth else node.orelse, scope)
+        return self.either([lambda: self.block(node.body, scope), lambda: self.block(node.orelse, scope)], scope, test)
+
+    def either(self, branches: list[Callable[[], Flow]], scope: Scope, test: Value | None = None) -> Flow:
+        """Follow several branches of which one will run; join what they leave behind."""
+        before, line = dict(scope.vars), self.line
+        ends: list[dict[str, Value]] = []
+        flows: list[Flow] = []
+        self.maybe += 1
+        try:
+            for branch in branches:
+                scope.vars.clear()
+                scope.vars.update(before)
+                flow = branch()
+                flows.append(flow)
+                if flow is Flow.BREAK and self.frames[-1].breaks:
+                    self.frames[-1].breaks[-1].append(dict(scope.vars))
+                if flow is Flow.NEXT:
+                    ends.append(dict(scope.vars))
+        finally:
+            self.maybe -= 1
+        if not ends:
+            return next((f for f in flows if f is not Flow.RAISE), Flow.RAISE)
+        if test is not None:
+            self._chosen(test, line, before, ends)
+        merged = self.join_variables(ends)
+        scope.vars.clear()
+        scope.vars.update(merged)
+        return Flow.NEXT
+
+    def _chosen(self, test: Value, line: int, before: dict[str, Value], ends: list[dict[str, Value]]) -> None:
+        if not any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
+            return
+        for end in ends:
+            changed = {name: value for name, value in end.items() if before.get(name) is not value}
+            labels = frozenset(x for v in changed.values() for x in self.full_labels(v))
+            scores = frozenset(x.event for x in labels if isinstance(x, Scored))
+            for name, value in changed.items():
+                if self.is_score(value):
+                    old = before.get(name)
+                    end[name] = (self.choose([old, value], "select", name) if old is not None else None) or value
+                elif scores:
+                    chosen = Flag("chosen-by-score", line, (self.file, name, scores))
+                    end[name] = Value(UNKNOWN, value.refs, value.labels | {chosen}, value.symbols, value.text)
+
+    def join_variables(self, ends: list[dict[str, Value]]) -> dict[str, Value]:
+        """Join the variables at the ends of several paths."""
+        merged = ends[0]
+        for other in ends[1:]:
+            result = dict(merged)
+            for name, value in other.items():
+                mine = merged.get(name)
+                if mine is None:
+                    result[name] = value
+                elif mine is not value:
+                    result[name] = self.join_deep(mine, value)
+            merged = result
+        return merged
+
+    def _try(self, node: Any, scope: Scope) -> Flow:
+        flow = self.block(node.body, scope)
+        if flow is Flow.NEXT and node.orelse:
+            flow = self.block(node.orelse, scope)
+        if node.handlers:
+            before = dict(scope.vars)
+            self.maybe += 1
+            for handler in node.handlers:
+                if handler.name:
+                    scope.vars[handler.name] = NOTHING
+                handled = self.block(handler.body, scope)
+                if flow is Flow.RAISE:
+                    flow = handled
+            self.maybe -= 1
+            if flow is Flow.NEXT:
+                merged = self.join_variables([before, dict(scope.vars)])
+                if before:
+                    merged.update(
+                        {
+                            k: v
+                            for k, v in before.items()
+                            if v.refs and any(isinstance(r, (Function, ModuleRef, ClassObject)) for r in v.refs)
+                        }
+                    )
+                scope.vars.update(merged)
+        if node.finalbody:
+            final = self.block(node.finalbody, scope)
+            flow = final if final is not Flow.NEXT else flow
+        return flow
+
+    def _with(self, node: ast.With | ast.AsyncWith, scope: Scope) -> Flow:
+        for item in node.items:
+            value = self.eval(item.context_expr, scope)
+            if item.optional_vars is not None:
+                self.assign(item.optional_vars, value, scope)
+        return self.block(node.body, scope)
+
+    def _match(self, node: ast.Match, scope: Scope) -> Flow:
+        subject = self.eval(node.subject, scope)
+
+        def case(arm: ast.match_case) -> Callable[[], Flow]:
+            def follow() -> Flow:
+                for name in (
+                    n.name for n in ast.walk(arm.pattern) if isinstance(n, (ast.MatchAs, ast.MatchStar)) and n.name
+                ):
+                    scope.vars[name] = Value(labels=subject.labels, refs=subject.refs, symbols=subject.symbols)
+                return self.block(arm.body, scope)
+
+            return follow
+
+        for arm in node.cases:
+            pattern = arm.pattern
+            if isinstance(pattern, ast.MatchValue) and subject.known:
+                value = self.eval(pattern.value, scope)
+                if value.known and value.const == subject.const and arm.guard is None:
+                    return self.block(arm.body, scope)
+        return self.either([*(case(arm) for arm in node.cases), lambda: Flow.NEXT], scope)

@@ -1,0 +1,175 @@
+"""Imports, functions and classes of the submission."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+from checks.program.engine.expressions import Expressions
+from checks.program.engine.flow import Flow
+from checks.program.engine.values import (
+    NONE,
+    NOTHING,
+    ClassObject,
+    External,
+    Function,
+    ModuleRef,
+    Scope,
+    Value,
+)
+
+_CANONICAL = {"np": "numpy", "F": "torch.nn.functional", "th": "torch"}
+_CANONICAL_MODULES = frozenset(
+    [
+        "torch.nn",
+        "torch.nn.functional",
+        "torch.distributed",
+        "torch.optim",
+        "numpy.random",
+        "os.path",
+        "torch.cuda",
+        "torch.utils",
+        "torch.nn.init",
+    ]
+)
+
+
+class Definitions(Expressions):
+    """Statements that bind names to modules, functions and classes."""
+
+    def __init__(
+        self, environment: dict[str, str], modules: Mapping[str, ast.Module], steps: int, seconds: float
+    ) -> None:
+        super().__init__(environment, steps, seconds)
+        self.modules = modules
+        self.scopes: dict[str, Scope] = {}
+
+    def run_module(self, path: str) -> Scope:
+        """Interpret a file of the submission (in ``interpreter``)."""
+        raise NotImplementedError
+
+    def block(self, body: list[ast.stmt], scope: Scope) -> Flow:
+        """Interpret statements in order (in ``interpreter``)."""
+        raise NotImplementedError
+
+    def _delete(self, node: ast.Delete, scope: Scope) -> Flow:
+        return Flow.NEXT
+
+    def _global(self, node: ast.Global, scope: Scope) -> Flow:
+        home = self.scopes.get(self.file)
+        for name in node.names:
+            if home is not None:
+                scope.declared[name] = home
+        return Flow.NEXT
+
+    def _nonlocal(self, node: ast.Nonlocal, scope: Scope) -> Flow:
+        for name in node.names:
+            outer = scope.parent
+            while outer is not None and name not in outer.vars:
+                outer = outer.parent
+            if outer is not None:
+                scope.declared[name] = outer
+        return Flow.NEXT
+
+    def _import(self, node: ast.Import, scope: Scope) -> Flow:
+        for alias in node.names:
+            name = alias.name if alias.asname else alias.name.split(".")[0]
+            scope.vars[alias.asname or name] = self._module(name)
+        return Flow.NEXT
+
+    def _module(self, name: str) -> Value:
+        path = self._local(name)
+        if path is not None:
+            return Value(refs=(ModuleRef(name, self.run_module(path)),))
+        return Value(refs=(ModuleRef(_CANONICAL.get(name, name)),))
+
+    def _local(self, name: str) -> str | None:
+        folder = self.file.rsplit("/", 1)[0] + "/" if "/" in self.file else ""
+        for candidate in (f"{folder}{name.replace('.', '/')}.py", f"{name.replace('.', '/')}.py"):
+            if candidate in self.modules and candidate != self.file:
+                return candidate
+        return None
+
+    def _import_from(self, node: ast.ImportFrom, scope: Scope) -> Flow:
+        name = node.module or ""
+        path = self._local(name)
+        if path is None:
+            base = _CANONICAL.get(name, name)
+            for alias in node.names:
+                scope.vars[alias.asname or alias.name] = self._from_external(base, alias.name)
+            return Flow.NEXT
+        module = self.run_module(path)
+        for alias in node.names:
+            if alias.name == "*":
+                scope.vars.update({k: v for k, v in module.vars.items() if not k.startswith("__")})
+            else:
+                scope.vars[alias.asname or alias.name] = module.vars.get(alias.name, NOTHING)
+        return Flow.NEXT
+
+    def _from_external(self, base: str, name: str) -> Value:
+        full = f"{base}.{name}"
+        if full in _CANONICAL_MODULES:
+            return Value(refs=(ModuleRef(full),))
+        return Value(refs=(External(full),))
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Flow:
+        function = Function(node, scope, node.name, None, self.file)
+        function.decorators = tuple(_dotted(d) for d in node.decorator_list)
+        function.generator = _has_yield(node)
+        positional = [self.eval(d, scope) for d in node.args.defaults]
+        keyword = [NONE if d is None else self.eval(d, scope) for d in node.args.kw_defaults]
+        self.defaults[id(node)] = (positional, keyword)
+        scope.vars[node.name] = Value(refs=(function,))
+        return Flow.NEXT
+
+    def _class(self, node: ast.ClassDef, scope: Scope) -> Flow:
+        bases: list[ClassObject] = []
+        external: list[str] = []
+        for base in node.bases:
+            value = self.eval(base, scope)
+            for ref in value.refs:
+                if isinstance(ref, ClassObject):
+                    bases.append(ref)
+                elif isinstance(ref, External):
+                    external.append(ref.name)
+        inner = Scope({}, scope, module=self.file)
+        cls = ClassObject(node.name, bases, external, inner, node.lineno)
+        cls.dataclass = any("dataclass" in _dotted(d) for d in node.decorator_list)
+        for parent in bases:
+            cls.fields.extend(parent.fields)
+            cls.dataclass = cls.dataclass or parent.dataclass
+        self.block(node.body, inner)
+        for name, value in inner.vars.items():
+            for ref in value.refs:
+                if isinstance(ref, Function) and ref.cls is None and ref.scope is inner:
+                    ref.cls = cls
+                    ref.scope = scope
+            del name
+        cls.fields.extend(
+            s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)
+        )
+        scope.vars[node.name] = Value(refs=(cls,))
+        return Flow.NEXT
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Call):
+        node = node.func
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if isinstance(node, ast.Name):
+        parts.append(node.id)
+    return ".".join(reversed(parts))
+
+
+def _has_yield(node: ast.AST) -> bool:
+    stack = list(ast.iter_child_nodes(node))
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            stack.extend(ast.iter_child_nodes(item))
+    return False

@@ -1,0 +1,83 @@
+"""Constant folding, and what arithmetic says of an index: forwards, backwards, an iteration earlier."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from checks.program.engine.values import (
+    NO_LABELS,
+    UNKNOWN,
+    Data,
+    Flag,
+    Scored,
+    Value,
+    join,
+)
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.BitAnd: operator.and_, ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor, ast.LShift: operator.lshift, ast.RShift: operator.rshift, ast.Pow: operator.pow,
+}  # fmt: skip
+_FOLD_LIMIT = 1 << 62
+
+
+def fold(op: type[ast.operator], left: Any, right: Any) -> Any:
+    """Fold an operation on two constants; ``UNKNOWN`` where it is too large or makes no sense."""
+    simple = (int, float, str, tuple)
+    if not isinstance(left, simple) or not isinstance(right, simple):
+        return UNKNOWN
+    if isinstance(left, str) and not (op is ast.Add and isinstance(right, str)):
+        return UNKNOWN
+    if isinstance(left, tuple) or isinstance(right, tuple):
+        return UNKNOWN
+    if op in (ast.Pow, ast.LShift) and (not isinstance(right, (int, float)) or abs(right) > 64):
+        return UNKNOWN
+    if op is ast.Mult and isinstance(left, int) and isinstance(right, int) and abs(left) > _FOLD_LIMIT:
+        return UNKNOWN
+    try:
+        result = _BINARY[op](left, right)
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return UNKNOWN
+    if isinstance(result, str) and len(result) > 4096:
+        return UNKNOWN
+    return result if not isinstance(result, complex) else UNKNOWN
+
+
+def shift(op: type[ast.operator], left: Value, right: Value) -> str:
+    """Mark an index as shifted to the target ("+1") or back into the context ("-k")."""
+    if op is ast.Add and right.known and isinstance(right.const, int) and right.const >= 1:
+        return "+1"
+    if op is ast.Sub and not (right.known and not right.const):
+        return "-k" if isinstance(right.const, int) or right.symbols or not right.known else ""
+    return left.text if left.text in ("+1", "-k") else ""
+
+
+def shift_loop(op: type[ast.operator], left: Value, right: Value) -> Value | None:
+    """``i - 1`` of a loop counter selects the iteration before."""
+    if left.loop and op is ast.Sub and right.known and isinstance(right.const, int) and 0 < right.const <= 8:
+        moved = frozenset((loop, k - right.const) if loop == left.loop else (loop, k) for loop, k in left.symbols)
+        return Value(symbols=moved, labels=left.labels, text="-k")
+    return None
+
+
+def mask(labels: frozenset[Any]) -> frozenset[Any]:
+    """Labels of a truth value: that tokens were compared is kept as a flag, the tokens are not."""
+    if not labels:
+        return NO_LABELS
+    kept = {x for x in labels if not isinstance(x, (Data, Scored))}
+    roles = frozenset(x.role for x in labels if isinstance(x, Data) and x.source == "val")
+    if roles:
+        kept.add(Flag("mask", 0, roles))
+    return frozenset(kept)
+
+
+def either(values: list[Value], _: bool | None) -> Value:
+    """The join of what an ``and`` or ``or`` may return."""
+    result = values[0]
+    for value in values[1:]:
+        result = join(result, value)
+    return result

@@ -1,0 +1,322 @@
+"""Reading and writing items: list entries, slices of tokens, tables keyed by tokens, scores; and binding names."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+from checks.program.engine.access import Access, data_of, refine
+from checks.program.engine.values import (
+    NOTHING,
+    UNKNOWN,
+    Adapted,
+    Cell,
+    Data,
+    External,
+    Flag,
+    Heap,
+    Instance,
+    Labels,
+    Looked,
+    Mapping,
+    Parameters,
+    Scope,
+    Scored,
+    Sequence,
+    Uses,
+    Value,
+    hashable,
+    join,
+    merge_labels,
+)
+
+_FEW = range(17)
+
+
+class Items(Access):
+    """Item access and assignment on abstract values."""
+
+    def subscript(self, owner: Value, index: Value, node: ast.expr | None) -> Value:
+        """Return ``owner[index]``: an item, a slice of tokens, a table lookup or a gathered score."""
+        if isinstance(node, ast.Slice) and isinstance(node.upper, ast.Constant) and node.upper.value in _FEW:
+            return Value(refs=owner.refs[:0])  # at most a few leading tokens: no data to speak of
+        result: Value | None = None
+        chosen = frozenset(x for x in owner.labels if isinstance(x, Flag) and x.name == "chosen-by-score")
+        for ref in owner.refs:
+            found: Value | None = None
+            if isinstance(ref, Sequence):
+                found = self._sequence_item(ref, index, owner)
+                mine = self.chosen_for(chosen, found) if chosen else chosen
+                if mine:
+                    found = Value(UNKNOWN, found.refs, found.labels | mine, found.symbols)
+            elif isinstance(ref, Mapping):
+                found = self._mapping_item(ref, index)
+            if found is not None:
+                result = found if result is None else join(result, found)
+        if result is not None:
+            return result
+        for ref in owner.refs:
+            if isinstance(ref, External):
+                if ref.name == "os.environ":
+                    return self.environment_value(index, None)
+                return owner
+            if isinstance(ref, Instance) and ref.cls is not None:
+                found = ref.cls.find("__getitem__")
+                if found is not None:
+                    return self.call(self.attribute(Value(refs=(ref,)), "__getitem__"), [index], {}, None)
+                if ref.external == "namespace" and index.known and index.const in ref.attrs:
+                    return ref.attrs[index.const]
+        return self.select(owner, index, node)
+
+    def environment_value(self, name: Value, default: Value | None) -> Value:
+        """``os.environ[name]`` under the effective configuration."""
+        if name.known and isinstance(name.const, str):
+            configured = self.environment.get(name.const)
+            if configured is not None:
+                return self.string(configured)
+        return default if default is not None else NOTHING
+
+    def select(self, owner: Value, index: Value, node: ast.expr | None) -> Value:
+        """Select from a tensor, array or unknown object."""
+        labels = self.full_labels(owner) if owner.refs else owner.labels
+        data = data_of(labels)
+        key = data_of(index.labels)
+        through = self.key_of(index.labels)
+        role = index.text[6:] if index.text.startswith("slice:") else ""
+        predicted = any(isinstance(x, Uses) for x in labels)
+        if key and predicted and any(d.role != "x" for d in key):
+            scored = self.score(Value(labels=index.labels), Value(labels=labels))
+            if scored is not None:
+                return scored
+        if data:
+            self.note_read(labels)
+            shift = {"+1": "y", "-k": "x"}.get(index.text, "")
+            refined = refine(labels, index.symbols, role or shift) | self._part_of(data, index.labels)
+            if predicted and role == "x":  # hidden states of the positions before
+                refined = refined | {Flag("shifted", self.line, self.file)}
+            return Value(labels=refined, symbols=owner.symbols | index.symbols)
+        if key or (through and any(isinstance(x, Adapted) for x in labels)):
+            return self.read_table(owner, labels, index)
+        cells = tuple(r for r in owner.refs if isinstance(r, (Cell, Parameters)))
+        text = owner.text if owner.text in ("+1", "-k") else ""
+        if cells and not any(isinstance(r, Cell) and r.table for r in cells):
+            labels = labels | self.target_class(index.labels)
+        result = Value(refs=cells, labels=labels, symbols=owner.symbols | index.symbols, text=text)
+        if index.symbols and any(isinstance(x, Scored) for x in labels):
+            return self.narrow(result, index.symbols)
+        return result
+
+    def _part_of(self, data: frozenset[Data], index: Labels) -> frozenset[Flag]:
+        """Flags for a selection that leaves tokens of a split out: the first so many of all, or random ones."""
+        for label in index:
+            if isinstance(label, Flag) and label.name == "random":
+                return frozenset({Flag("partial", label.line, (self.file, "random places"))})
+            running = {loop for loop, _ in self.loops}
+            whole = not any(loop in running for d in data for loop, _ in d.symbols)
+            if isinstance(label, Flag) and label.name == "head" and whole:
+                return frozenset({Flag("partial", self.line, (self.file, f"the first {label.detail:,}"))})
+        return frozenset()
+
+    def read_table(self, owner: Value, labels: Labels, index: Value) -> Value:
+        """Read a table at a key made of tokens."""
+        key = self.key_of(index.labels)
+        mixed = any(isinstance(x, Flag) and x.name == "mixed-key" for x in index.labels)
+        earlier = [x for x in labels if isinstance(x, Looked)]
+        for label in earlier:
+            key = key | self.trace.lookups[label.event].key
+        line = next((r.line for r in owner.refs if r.line), 0)
+        looked = self.lookup(labels, line, key, mixed)
+        names = {x.name for x in labels if isinstance(x, Flag)}
+        if earlier and names & {"row", "prob", "logprob"}:
+            looked = self.lookup(labels, line, key, mixed, row=True)
+        kept = frozenset(x for x in labels if isinstance(x, (Flag, Uses)))
+        nested = tuple(r for r in owner.refs if isinstance(r, Mapping))
+        return Value(refs=nested, labels=kept | {looked}, symbols=owner.symbols | index.symbols)
+
+    def _sequence_item(self, ref: Sequence, index: Value, owner: Value) -> Value:
+        if (
+            index.known
+            and isinstance(index.const, int)
+            and ref.exact
+            and -len(ref.items) <= index.const < len(ref.items)
+        ):
+            return self.select_items(ref.items[index.const], owner.symbols) if owner.symbols else ref.items[index.const]
+        chosen = index.symbols | owner.symbols
+        if index.text.startswith("slice"):
+            items = [self.select_items(i, chosen) for i in ref.items]
+            return Value(
+                refs=(Sequence(items, False, ref.mutable, ref.line),), labels=owner.labels, symbols=index.symbols
+            )
+        if not ref.items:
+            if data_of(index.labels):
+                return self.read_table(Value(), frozenset(ref.labels), index)
+            return Value(labels=frozenset(ref.labels), symbols=index.symbols)
+        value = ref.items[0]
+        for item in ref.items[1:]:
+            value = join(value, item)
+        value = self.select_items(value, chosen)
+        if data_of(index.labels) and not data_of(value.labels):
+            return self.read_table(value, value.labels | frozenset(ref.labels), index)
+        return value
+
+    def _mapping_item(self, ref: Mapping, index: Value) -> Value:
+        chosen: Labels = frozenset(x for x in index.labels if isinstance(x, Flag) and x.name == "chosen-by-score")
+        if chosen:
+            found = self._mapping_item(ref, Value(symbols=index.symbols))
+            chosen = self.chosen_for(chosen, found)
+            rows = tuple(
+                Sequence([Value(i.const, i.refs, i.labels | chosen, i.symbols) for i in r.items], r.exact, False)
+                if isinstance(r, Sequence) and not r.mutable else r
+                for r in found.refs
+            )  # fmt: skip
+            return Value(found.const, rows, found.labels | chosen, found.symbols)
+        if index.known and hashable(index.const) and index.const in ref.items:
+            found = ref.items[index.const]
+            return found if ref.rest is None else join(found, ref.rest)
+        value = ref.rest or NOTHING
+        for item in ref.items.values():
+            value = join(value, item)
+        if self.key_of(index.labels):
+            read = self.read_table(Value(refs=(ref, *value.refs)), value.labels | self.state(ref), index)
+            return Value(refs=value.refs, labels=read.labels | value.labels, symbols=read.symbols)
+        return Value(value.const if index.known else UNKNOWN, value.refs, value.labels, value.symbols | index.symbols)
+
+    def key_of(self, labels: Labels) -> frozenset[Data]:
+        """The tokens that a key is made of, directly or through a look-up (the bytes of a token)."""
+        data = data_of(labels)
+        for label in labels:
+            if isinstance(label, Looked) and not self.trace.lookups[label.event].state:
+                data = data | self.trace.lookups[label.event].key
+        return data
+
+    def store(self, owner: Value, index: Value, value: Value) -> None:
+        """``owner[index] = value``: an item, a table update keyed by tokens, or data written into a buffer."""
+        key = self.key_of(index.labels)
+        for ref in owner.refs:
+            if isinstance(ref, Mapping):
+                if index.known and hashable(index.const):
+                    old = ref.items.get(index.const)
+                    ref.items[index.const] = join(old, value) if old is not None and self.maybe else value
+                else:
+                    ref.rest = value if ref.rest is None else join(ref.rest, value)
+                if key:
+                    self.update_table(ref, key | data_of(value.labels), value)
+                self.touch()
+            elif isinstance(ref, Sequence):
+                if (
+                    index.known
+                    and isinstance(index.const, int)
+                    and ref.exact
+                    and -len(ref.items) <= index.const < len(ref.items)
+                ):
+                    ref.items[index.const] = value if not self.maybe else join(ref.items[index.const], value)
+                elif ref.items:
+                    ref.items = [join(i, value) for i in ref.items]
+                else:
+                    ref.items, ref.exact = [value], False
+                if key:
+                    self.update_table(ref, key, value)
+                self.touch()
+            elif isinstance(ref, Instance):
+                setter = ref.cls.find("__setitem__") if ref.cls else None
+                if setter is not None:
+                    self.call(self.attribute(Value(refs=(ref,)), "__setitem__"), [index, value], {}, None)
+            else:
+                target = ref.owner if isinstance(ref, Parameters) else ref
+                if key and not self.transient(target):
+                    self.update_table(target, key | data_of(value.labels), value)
+                else:
+                    self.pseudo_expert(target.labels, [value])
+                    self.write(target, value)
+
+    def update_table(self, ref: Heap, data: frozenset[Data], value: Value) -> None:
+        """A table changed at keys made of tokens."""
+        scored = [x.event for x in value.labels if isinstance(x, Scored)]
+        if isinstance(ref, Cell):
+            ref.table = True
+        ref.labels.add(self.adapt("table", data, scored, (f"table of line {ref.line}",)))
+        self.touch()
+
+    def pseudo_expert(self, held: Iterable[object], values: list[Value]) -> None:
+        """Note a quantity that is the same for every token put beside scores as if it were one (an entropy)."""
+        for value in values:
+            names = {x.name for x in value.labels if isinstance(x, Flag)}
+            if "entropy" in names and not any(isinstance(x, Scored) for x in value.labels):
+                scores = {x.event for x in held if isinstance(x, Scored)}
+                if scores:
+                    self.note_blend("pseudo-expert", scores, value.labels)
+
+    def write(self, ref: Heap, value: Value) -> None:
+        """Write data into a buffer; what an earlier iteration of a running loop left there is overwritten."""
+        labels = merge_labels([value])
+        if not self.maybe and self.loops:
+            running = dict(self.loops)
+            ref.labels -= {
+                x for x in ref.labels
+                if isinstance(x, Data) and any(loop in running and running[loop] != k for loop, k in x.symbols)
+            }  # fmt: skip
+        if labels - ref.labels:
+            ref.labels |= labels
+            self.touch()
+
+    def assign(self, target: ast.expr, value: Value, scope: Scope) -> None:
+        """Bind a target to a value."""
+        if isinstance(target, ast.Name):
+            home = scope.declared.get(target.id)
+            if home is None:
+                scope.vars[target.id] = value
+            else:
+                old = home.vars.get(target.id)
+                home.vars[target.id] = join(old, value) if old is not None and self.maybe else value
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            self._unpack(target, value, scope)
+        elif isinstance(target, ast.Starred):
+            self.assign(target.value, value, scope)
+        elif isinstance(target, ast.Attribute):
+            owner = self.eval(target.value, scope)
+            self.line = target.lineno
+            self.set_attribute(owner, target.attr, value)
+        elif isinstance(target, ast.Subscript):
+            owner = self.eval(target.value, scope)
+            index = self.index(target.slice, scope)
+            self.line = target.lineno
+            if owner.refs:
+                self.store(owner, index, value)
+            elif not self.store_nested(target.value, index, value, scope):
+                self._store_plain(target.value, owner, value, scope)
+
+    def store_nested(self, holder: ast.expr, index: Value, value: Value, scope: Scope) -> bool:
+        """``table[context][token] = value``: the table changes at both keys."""
+        while isinstance(holder, ast.Subscript):
+            inner = self.index(holder.slice, scope)
+            index = Value(labels=index.labels | inner.labels, symbols=index.symbols | inner.symbols, text="tuple")
+            holder = holder.value
+            owner = self.eval(holder, scope)
+            if owner.refs:
+                self.store(owner, index, value)
+                return True
+        return False
+
+    def _store_plain(self, holder: ast.expr, owner: Value, value: Value, scope: Scope) -> None:
+        """Store into an array that is known only by the name that holds it."""
+        self.pseudo_expert(owner.labels, [value])
+        labels = owner.labels | merge_labels([value])
+        if labels != owner.labels and isinstance(holder, (ast.Name, ast.Attribute)):
+            self.assign(holder, Value(UNKNOWN, (), labels, owner.symbols, owner.text), scope)
+
+    def _unpack(self, target: ast.Tuple | ast.List, value: Value, scope: Scope) -> None:
+        count = len(target.elts)
+        rows = [r.items for r in value.refs if isinstance(r, Sequence) and r.exact and len(r.items) == count]
+        if rows:
+            for element, *column in zip(target.elts, *rows, strict=True):
+                item = column[0]
+                for other in column[1:]:
+                    item = join(item, other)
+                self.assign(element, item, scope)
+            return
+        items, _ = self.items(value)
+        joined = items[0] if items else NOTHING
+        for item in items[1:]:
+            joined = join(joined, item)
+        for element in target.elts:
+            self.assign(element, Value(refs=joined.refs, labels=joined.labels, symbols=joined.symbols), scope)

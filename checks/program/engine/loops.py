@@ -1,0 +1,107 @@
+"""Loops: every body is interpreted for a first and a later iteration."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from checks.program.engine.branching import Branching
+from checks.program.engine.flow import Flow
+from checks.program.engine.values import NOTHING, Scope, Value
+
+
+class Loops(Branching):
+    """``for`` and ``while``."""
+
+    def _for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> Flow:
+        iterable = self.eval(node.iter, scope)
+        return self._loop(
+            node, self.iterations(iterable, node), scope, lambda element: self.assign(node.target, element, scope)
+        )
+
+    def _loop(
+        self, node: Any, iterations: Iterable[tuple[Value, Any, bool]], scope: Scope, bind: Callable[[Value], None]
+    ) -> Flow:
+        frame = self.frames[-1]
+        frame.breaks.append([])
+        maybe = self.maybe
+        flow = Flow.NEXT
+        ended = False
+        for k, (element, symbol, certain) in enumerate(iterations):
+            self.passes.append((id(node), k))
+            if symbol is not None:
+                self.loops.append(symbol)
+            if not certain and k > 0 and isinstance(element, Value):
+                self._widen(node, scope, symbol)
+            bind(element)
+            flow = self.block(node.body, scope)
+            if symbol is not None:
+                self.loops.pop()
+            self.passes.pop()
+            if flow is Flow.BREAK:
+                frame.breaks[-1].append(dict(scope.vars))
+                ended = True
+                break
+            if flow in (Flow.RETURN, Flow.RAISE):
+                ended = True
+                break
+        self.maybe = maybe
+        broken = frame.breaks.pop()
+        self.trace.loop_exits[id(node)] = self.steps
+        self.trace.loop_places[id(node)] = self.place(node.lineno)
+        if flow in (Flow.RETURN, Flow.RAISE) and not broken:
+            return flow
+        ends = broken if ended and flow is not Flow.CONTINUE else [dict(scope.vars), *broken]
+        if ends:
+            merged = self.join_variables(ends)
+            scope.vars.clear()
+            scope.vars.update(merged)
+        if node.orelse and not ended:
+            return self.block(node.orelse, scope)
+        return Flow.NEXT
+
+    def _widen(self, node: Any, scope: Scope, symbol: Any) -> None:
+        """Forget the numbers that a loop carries from one iteration to the next."""
+        for name in _carried(node):
+            value = scope.vars.get(name)
+            if (
+                value is not None
+                and value.known
+                and isinstance(value.const, (int, float))
+                and not isinstance(value.const, bool)
+            ):
+                symbols = value.symbols | ({symbol} if symbol is not None else set())
+                scope.vars[name] = Value(symbols=symbols, labels=value.labels)
+
+    def _while(self, node: ast.While, scope: Scope) -> Flow:
+        test = self.eval(node.test, scope)
+        truth = self.truth(test)
+        if truth is False:
+            return self.block(node.orelse, scope)
+        loop = id(node)
+
+        def iterations() -> Iterable[tuple[Value, Any, bool]]:
+            for k in (0, 1):
+                symbol = (loop, k)
+                self.while_loops.append(symbol)
+                if k == 1:
+                    self._widen(node, scope, symbol)
+                    self.eval(node.test, scope)
+                yield NOTHING, symbol, k == 0
+                self.while_loops.remove(symbol)
+
+        return self._loop(node, iterations(), scope, lambda _: None)
+
+
+def _carried(node: Any) -> tuple[str, ...]:
+    names: set[str] = set()
+    stack: list[ast.AST] = list(node.body)
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            continue
+        if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
+            names.add(item.id)
+        stack.extend(ast.iter_child_nodes(item))
+    return tuple(names)

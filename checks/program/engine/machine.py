@@ -1,0 +1,182 @@
+"""State of one abstract interpretation: where it is, what it has recorded, and what it may still spend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from checks.program.engine.flow import Frame
+from checks.program.engine.values import (
+    NO_SYMBOLS,
+    Cell,
+    Data,
+    Flag,
+    Function,
+    Heap,
+    Instance,
+    Label,
+    Labels,
+    Parameters,
+    Scored,
+    Sequence,
+    Symbol,
+    Value,
+    regions_overlap,
+)
+from checks.program.engine.values import (
+    Mapping as MappingObject,
+)
+from checks.program.trace import Place, Trace
+
+
+class Exhausted(Exception):
+    """The budget of steps or seconds is spent; what was seen so far stands, the rest is unknown."""
+
+
+class Machine:
+    """Counters, stacks and caches shared by the parts of the interpreter."""
+
+    def __init__(self, environment: Mapping[str, str], steps: int, seconds: float) -> None:
+        self.environment = environment
+        self.trace = Trace()
+        self.steps = 0
+        self.step_limit = steps
+        self.deadline = time.process_time() + seconds
+        self.file = ""
+        self.function = "<module>"
+        self.line = 0
+        self.calls: list[tuple[str, int]] = []
+        self.loops: list[Symbol] = []
+        self.while_loops: list[Symbol] = []
+        self.passes: list[Symbol] = []
+        self.maybe = 0
+        self.pending: list[tuple[frozenset[Data], frozenset[int], frozenset[int]]] = []
+        self.stepped = False
+        self.version = 0
+        self.frames: list[Frame] = [Frame()]
+        self.artifact: set[Label] = set()
+        self._score_keys: dict[object, int] = {}
+        self._adapt_keys: dict[object, int] = {}
+        self._lookup_keys: dict[object, int] = {}
+        self._splits: dict[tuple[str, str, str], int] = {}
+        self._state_cache: dict[int, tuple[int, Labels]] = {}
+        self._read_keys: set[object] = set()
+
+    # -- position and budget ---------------------------------------------------------------------------------------
+
+    def tick(self, line: int) -> None:
+        """Advance by one step at a line; raise ``Exhausted`` when the budget is spent."""
+        self.steps += 1
+        self.line = line
+        if self.steps > self.step_limit or (not self.steps & 1023 and time.process_time() > self.deadline):
+            raise Exhausted
+
+    def place(self, line: int | None = None) -> Place:
+        """Where the interpretation is."""
+        return Place(self.file, line or self.line, self.function, tuple(self.calls[-12:]))
+
+    @property
+    def loop_symbols(self) -> frozenset[Symbol]:
+        """Loops that are running, with their iterations."""
+        return frozenset(self.loops) if self.loops else NO_SYMBOLS
+
+    def new_cell(self) -> Cell:
+        """A new tensor; it remembers in which iterations of the running loops it was made."""
+        cell = Cell(self.line)
+        cell.made = frozenset(self.passes)
+        return cell
+
+    def transient(self, heap: Heap) -> bool:
+        """Whether a tensor was made in this very iteration of the running loops: it holds nothing from before."""
+        return isinstance(heap, Cell) and bool(self.passes) and frozenset(self.passes) <= heap.made
+
+    def chosen_for(self, chosen: Labels, value: Value) -> Labels:
+        """Of flags that a choice was made by scores, those that matter for a value: the scores were of its own tokens."""
+        targets = [self.trace.scores[x.event].targets for x in self.full_labels(value) if isinstance(x, Scored)]
+        if not targets:
+            return chosen
+        kept = set()
+        for flag in chosen:
+            compared = [self.trace.scores[i].targets for i in flag.detail[2]] if isinstance(flag, Flag) else []
+            if any(
+                regions_overlap(a.symbols, b.symbols) and a.source == b.source
+                for mine in targets for a in mine for other in compared for b in other
+            ):  # fmt: skip
+                kept.add(flag)
+        return frozenset(kept)
+
+    def split_id(self, name: str) -> int:
+        """A number for the place where a name splits sequences in the running function (negative: no loop has it)."""
+        return self._splits.setdefault((self.file, self.function, name), -1 - len(self._splits))
+
+    # -- state of heap objects ---------------------------------------------------------------------------------------
+
+    def touch(self) -> None:
+        """Note that some state changed."""
+        self.version += 1
+
+    def state(self, heap: Heap) -> Labels:
+        """Labels of an object and of everything it owns (a module and its submodules)."""
+        cached = self._state_cache.get(heap.ident)
+        if cached is not None and cached[0] == self.version:
+            return cached[1]
+        labels: set[Label] = set()
+        seen: set[int] = set()
+        stack: list[Heap] = [heap]
+        while stack:
+            item = stack.pop()
+            if item.ident in seen:
+                continue
+            seen.add(item.ident)
+            labels |= item.labels
+            if isinstance(item, Instance):
+                children: Iterable[Value] = item.attrs.values()
+            elif isinstance(item, Sequence):
+                children = item.items
+            elif isinstance(item, MappingObject):
+                children = [*item.items.values(), *([item.rest] if item.rest else [])]
+            elif isinstance(item, Parameters):
+                stack.append(item.owner)
+                continue
+            else:
+                continue
+            for value in children:
+                if value.labels:
+                    labels |= value.labels
+                stack.extend(r for r in value.refs if not isinstance(r, Function))
+        result = frozenset(labels)
+        self._state_cache[heap.ident] = (self.version, result)
+        return result
+
+    def owned(self, heap: Heap) -> list[Heap]:
+        """The object and every stateful object that it owns."""
+        seen: dict[int, Heap] = {}
+        stack: list[Heap] = [heap]
+        while stack:
+            item = stack.pop()
+            if item.ident in seen:
+                continue
+            seen[item.ident] = item
+            if isinstance(item, Instance):
+                values: Iterable[Value] = item.attrs.values()
+            elif isinstance(item, Sequence):
+                values = item.items
+            elif isinstance(item, MappingObject):
+                values = [*item.items.values(), *([item.rest] if item.rest else [])]
+            elif isinstance(item, Parameters):
+                stack.append(item.owner)
+                continue
+            else:
+                continue
+            for value in values:
+                stack.extend(
+                    r for r in value.refs if isinstance(r, (Instance, Sequence, MappingObject, Cell, Parameters))
+                )
+        return list(seen.values())
+
+    def full_labels(self, value: Value) -> Labels:
+        """Labels of a value together with the state of what it refers to, containers and modules included."""
+        result = value.labels
+        for ref in value.refs:
+            result = result | self.state(ref)
+        return result

@@ -1,0 +1,208 @@
+"""Methods on values that are no objects of the submission: tensors, arrays, modules, optimizers, containers."""
+
+from __future__ import annotations
+
+from checks.program.engine.access import data_of, opened
+from checks.program.engine.library import _FRESH
+from checks.program.engine.objects import SIZES, Objects
+from checks.program.engine.values import (
+    NONE,
+    NOTHING,
+    UNKNOWN,
+    Cell,
+    ClassObject,
+    External,
+    Flag,
+    Function,
+    Gradient,
+    Heap,
+    Instance,
+    Mapping,
+    Parameters,
+    Scored,
+    Sequence,
+    Uses,
+    Value,
+    merge_labels,
+    merge_symbols,
+)
+
+_VIEWS = frozenset(
+    [
+        "to",
+        "cpu",
+        "cuda",
+        "view",
+        "reshape",
+        "flatten",
+        "detach",
+        "contiguous",
+        "unsqueeze",
+        "squeeze",
+        "permute",
+        "transpose",
+        "expand",
+        "t",
+        "numpy",
+        "float",
+        "double",
+        "half",
+        "bfloat16",
+        "long",
+        "int",
+        "type",
+        "astype",
+        "pin_memory",
+        "requires_grad_",
+        "ravel",
+        "data_ptr",
+        "expand_as",
+        "view_as",
+        "eval",
+        "train",
+        "tolist",
+        "items",
+    ]
+)
+_COPIES = frozenset(["clone", "copy", "deepcopy"])
+
+
+class Methods(Objects):
+    """Method calls by name."""
+
+    def method(self, owner: Value, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """Call ``owner.name(*args)`` where no class of the submission defines it."""
+        for ref in owner.refs:
+            handled = self._heap_method(ref, owner, name, args, keywords)
+            if handled is not None:
+                return handled
+        values = [owner, *args, *keywords.values()]
+        if name == "backward":
+            return self._backward(owner)
+        if name in SIZES:
+            return Value(text="size")
+        if name.endswith("_") and not name.startswith("_") and name != "requires_grad_":
+            return self.mutate(owner, name, args)
+        if name in ("softmax", "log_softmax", "exp", "log", "sigmoid", "log2", "exp_", "log_"):
+            return self.distribution(name.rstrip("_2"), owner)
+        if name == "mean" and keywords.get("keepdim", NOTHING).const is True:
+            axis = keywords.get("dim", args[0] if args else NOTHING)
+            hidden = any(isinstance(x, Uses) for x in owner.labels) and not self.is_score(owner)
+            whole = hidden and bool(data_of(owner.labels)) and axis.const in (1, -2)
+            return self._sees_later(self.unknown_call("", values), [], "takes the mean over the row", whole)
+        if name == "triu" and not args and "diagonal" not in keywords:
+            return Value(labels=merge_labels([owner]) | {Flag("upper", self.line, self.file)}, symbols=owner.symbols)
+        if name == "masked_fill" and any(
+            isinstance(x, Flag) and x.name == "not-upper" for v in args[:1] for x in v.labels
+        ):
+            return self._sees_later(
+                self.unknown_call("", values), [], "masks the earlier positions, not the later ones", True
+            )
+        if name in ("clamp", "clamp_", "clamp_max", "clip") and self.is_score(owner):
+            return self._fn_clamp(name, [owner, *args], keywords) or NOTHING
+        if name in ("gather", "take_along_dim", "index_select", "take", "take_along_axis"):
+            index = keywords.get("index") or (args[-1] if args else NOTHING)
+            return self.select(owner, Value(labels=self.full_labels(index), symbols=index.symbols), None)
+        if (
+            name in ("max", "min", "amax", "amin")
+            and not args
+            and not any(isinstance(x, (Scored, Uses)) for x in owner.labels)
+        ):
+            return Value(text="size", labels=owner.labels - data_of(owner.labels))
+        if name in ("minimum", "maximum", "fmin", "fmax") or (
+            name in ("min", "max") and args and self.is_score(args[0])
+        ):
+            return self._fn_min(name, [owner, *args], keywords) or NOTHING
+        if name in ("where", "masked_fill") and len(args) == 2:
+            return self._fn_where(name, [args[0], owner, args[1]], {}) or NOTHING
+        if name == "format" and owner.text:
+            return self._text_method(owner.text, [*args, *keywords.values()])
+        if name in ("append", "extend", "add", "update"):
+            return NONE
+        if name in ("write_bytes", "tofile", "write"):
+            return self._fn_save(name, [NOTHING, owner, *args], keywords)
+        if name in ("read_bytes", "open", "read_text") and opened(owner.labels) != owner.labels:
+            return Value(labels=opened(owner.labels), symbols=owner.symbols)
+        if name in ("read_bytes", "read", "getvalue", "getbuffer") and not data_of(owner.labels):
+            labels = self.full_labels(owner) | self.artifact | {Flag("artifact", self.line, self.file)}
+            return Value(labels=labels, symbols=owner.symbols)
+        if name in _VIEWS:
+            return Value(
+                owner.const if name == "tolist" else UNKNOWN, owner.refs, owner.labels, owner.symbols, owner.text
+            )
+        if (
+            name in ("submit", "map", "apply_async", "starmap")
+            and args
+            and any(isinstance(r, Function) for r in args[0].refs)
+        ):
+            return self.external(name if name != "starmap" else "map", args, keywords, None)
+        if name in _FRESH:
+            return Value(refs=(self.new_cell(),))
+        if name in ("add_argument",):
+            return NONE
+        if name in ("add", "sub", "mul", "div", "logaddexp", "lerp", "true_divide"):
+            return self.combine_values([owner, *args])
+        if name in (
+            "split",
+            "strip",
+            "replace",
+            "lower",
+            "upper",
+            "startswith",
+            "endswith",
+            "join",
+            "rstrip",
+            "lstrip",
+        ):
+            folded = _fold_string(owner, name, args)
+            if folded is not None:
+                return folded
+        return self.unknown_call(name, values)
+
+    def combine_values(self, values: list[Value]) -> Value:
+        """Arithmetic by method name."""
+        blended = self.blend(values)
+        return blended or Value(labels=merge_labels(values), symbols=merge_symbols(values))
+
+    def _text_method(self, text: str, parts: list[Value]) -> Value:
+        labels = merge_labels(parts)
+        if "bpb" in text.lower() and any(isinstance(x, Scored) for x in labels):
+            self.report(text, Value(labels=labels))
+        return Value(labels=labels, text=text)
+
+    # -- by kind of object -------------------------------------------------------------------------------------------
+
+    def _heap_method(
+        self, ref: Heap, owner: Value, name: str, args: list[Value], keywords: dict[str, Value]
+    ) -> Value | None:
+        if isinstance(ref, Instance):
+            return self._instance_method(ref, owner, name, args, keywords)
+        if isinstance(ref, Sequence):
+            return self._sequence_method(ref, name, args)
+        if isinstance(ref, Mapping):
+            return self._mapping_method(ref, name, args)
+        if isinstance(ref, (Parameters, Cell, Gradient)) and name in _COPIES:
+            state = ref.owner if isinstance(ref, (Parameters, Gradient)) else ref
+            return Value(refs=(Cell(self.line, self.state(state)),), labels=owner.labels, symbols=owner.symbols)
+        if isinstance(ref, ClassObject) and name == "__new__":
+            return Value(refs=(Instance(ref, line=self.line),))
+        if isinstance(ref, External) and ref.name == "super()":
+            return self._super_method(name, args, keywords)
+        return None
+
+    def _super_method(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        return NOTHING if name == "__init__" else self.unknown_call(name, [*args, *keywords.values()])
+
+
+def _fold_string(owner: Value, name: str, args: list[Value]) -> Value | None:
+    if not isinstance(owner.const, str) or not all(isinstance(a.const, (str, int)) for a in args):
+        return None
+    try:
+        result = getattr(owner.const, name)(*[a.const for a in args])
+    except (TypeError, ValueError):
+        return None
+    if isinstance(result, list):
+        return Value(refs=(Sequence([Value(r, text=r) for r in result[:64]], len(result) <= 64),))
+    if isinstance(result, str) and len(result) > 65536:
+        return None
+    return Value(result, labels=owner.labels, text=result if isinstance(result, str) else "")

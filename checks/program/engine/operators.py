@@ -1,0 +1,237 @@
+"""Abstract arithmetic and comparison: what happens to labels when values are combined."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable
+from typing import Any
+
+from checks.program.engine.calls import Calls
+from checks.program.engine.folding import either, fold, mask, shift, shift_loop
+from checks.program.engine.values import (
+    NO_SYMBOLS,
+    UNKNOWN,
+    Data,
+    Flag,
+    Looked,
+    Mapping,
+    Scope,
+    Scored,
+    Sequence,
+    Uses,
+    Value,
+    merge_labels,
+    merge_symbols,
+)
+
+_DATA_FILE = re.compile(
+    r"fineweb_(train|val)|(?:^|[/_*])(train|val)(?:idation)?(?:_[\w{}*.]*|[\d{}*]*)\.(?:bin|npy|npz|parquet|u16|tokens)|"
+    r"(?:^|/)(train|val)_?[\w{}]*\*|(docs_selected)"
+)
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
+}  # fmt: skip
+
+
+class Operators(Calls):
+    """Combines values."""
+
+    def string(self, text: str) -> Value:
+        """A string constant; one that names a split's files carries that split's tokens."""
+        if len(text) < 400 and ("train" in text or "val" in text or "docs_" in text):
+            match = _DATA_FILE.search(text)
+            if match is not None:
+                split = next(g for g in match.groups() if g)
+                split = "val" if split == "docs_selected" else split
+                return Value(text, labels=frozenset({Data(split, NO_SYMBOLS, "path")}), text=text)
+        return Value(text, text=text)
+
+    def _text(self, text: str, known: bool, parts: list[Value]) -> Value:
+        labels = merge_labels(parts)
+        if "bpb" in text.lower() and any(isinstance(x, Scored) for x in labels):
+            self.report(text, Value(labels=labels))
+        base = self.string(text)
+        return Value(text if known else UNKNOWN, labels=base.labels | labels, symbols=merge_symbols(parts), text=text)
+
+    def _binop(self, node: ast.BinOp, scope: Scope) -> Value:
+        left, right = self.eval(node.left, scope), self.eval(node.right, scope)
+        self.line = node.lineno
+        return self.binary(type(node.op), left, right)
+
+    def binary(self, op: type[ast.operator], left: Value, right: Value) -> Value:
+        """Combine two values with an arithmetic operator."""
+        if left.known and right.known:
+            folded = fold(op, left.const, right.const)
+            if folded is not UNKNOWN:
+                if isinstance(folded, str):
+                    return self._text(folded, True, [left, right])
+                return Value(folded, symbols=left.symbols | right.symbols, text=shift(op, left, right))
+        if op is ast.Mod and left.text and isinstance(left.const, str):
+            return self._text(left.text, False, [right])
+        if op is ast.Add and left.refs and right.refs and isinstance(left.refs[0], Sequence):
+            joined = [r for v in (left, right) for r in v.refs if isinstance(r, Sequence)]
+            items = [i for s in joined for i in s.items][:24]
+            return Value(refs=(Sequence(items, all(s.exact for s in joined)),))
+        if op is ast.Mult and left.refs and isinstance(left.refs[0], Sequence) and not left.labels:
+            return Value(refs=(Sequence(list(left.refs[0].items), exact=False),))
+        if (
+            op is ast.Add
+            and (left.text or right.text)
+            and (isinstance(left.const, str) or isinstance(right.const, str))
+        ):
+            return self._text((left.text or "{}") + (right.text or "{}"), False, [left, right])
+        shifted = shift_loop(op, left, right)
+        if shifted is not None:
+            return shifted
+        return self.combine([left, right], op, shift(op, left, right))
+
+    def combine(self, values: list[Value], op: type[ast.operator] | None = None, text: str = "") -> Value:
+        """Join the labels of operands; record blends of scores with tables and scaled scores."""
+        self.stored_match(values)
+        blended = self.blend(values)
+        if blended is not None:
+            return blended
+        labels = merge_labels(values)
+        if op in (ast.Add, ast.Sub):
+            self._gated_sum(values)
+        if op in (ast.Div, ast.FloorDiv, ast.Pow) and len(values) == 2:
+            labels = labels | self._quotient(values[0], values[1])
+        small = any(isinstance(v.const, float) and 1e-6 < abs(v.const) < 0.5 for v in values)
+        if op in (ast.Add, ast.Sub) and small and any(self.is_score(v) for v in values):
+            labels = labels | {Flag("offset", self.line, self.file)}
+        if op is ast.Mult or op is ast.Div:
+            scaled = self._scaled(op, values, labels)
+            if scaled is not None:
+                labels = labels | {scaled}
+            names = [{x.name for x in v.labels if isinstance(x, Flag)} for v in values]
+            if (
+                op is ast.Mult
+                and len(names) == 2
+                and any("prob" in a and "logprob" in b for a, b in (names, names[::-1]))
+            ):
+                dropped = {x for x in labels if isinstance(x, Flag) and x.name in ("prob", "logprob")}
+                labels = (labels - dropped) | {Flag("entropy", self.line, self.file)}
+        labels = self.keyed(values, op, labels)
+        return Value(labels=labels, symbols=merge_symbols(values), text=text)
+
+    def _gated_sum(self, values: list[Value]) -> None:
+        """Note scores that something chosen by the target's class is added to."""
+        scores = [x.event for v in values for x in v.labels if isinstance(x, Scored)]
+        plain = frozenset().union(*(self.target_class(v.labels) for v in values if not self.is_score(v)))
+        if scores and plain:
+            self.note_blend("target-class", scores, plain)
+
+    def _quotient(self, left: Value, right: Value) -> frozenset[Flag]:
+        """What a division makes: a normalised row of a table, or a score spread over the bytes of its token."""
+        if self.is_score(left) and any(isinstance(x, Flag) and x.name == "target-bytes" for x in right.labels):
+            return frozenset({Flag("bytes-spread", self.line, self.file)})
+        mine = {x for x in left.labels if isinstance(x, Looked)}
+        below = frozenset(x.event for x in right.labels if isinstance(x, Looked))
+        if below and {x.event for x in mine} - below:
+            return frozenset({Flag("ratio", 0, (frozenset(x.event for x in mine), below))})
+        if mine and mine == {x for x in right.labels if isinstance(x, Looked)}:
+            return frozenset({Flag("row", 0)})
+        return frozenset()
+
+    def _scaled(self, op: type[ast.operator], values: list[Value], labels: frozenset[Any]) -> Flag | None:
+        scores = [v for v in values if any(isinstance(x, Scored) for x in v.labels)]
+        consts = [v for v in values if v.known and isinstance(v.const, (int, float)) and not isinstance(v.const, bool)]
+        if len(scores) == 1 and len(consts) == 1:
+            return Flag(
+                "scaled", self.line, (self.file, "*" if op is ast.Mult else "/", float(consts[0].const), self.function)
+            )
+        return None
+
+    def _unary(self, node: ast.UnaryOp, scope: Scope) -> Value:
+        value = self.eval(node.operand, scope)
+        if isinstance(node.op, ast.Not):
+            truth = self.truth(value)
+            return Value(UNKNOWN if truth is None else not truth, labels=mask(value.labels), symbols=value.symbols)
+        if value.known and isinstance(value.const, (int, float)):
+            if isinstance(node.op, ast.USub):
+                return Value(-value.const, symbols=value.symbols)
+            if isinstance(node.op, ast.UAdd):
+                return value
+        labels = merge_labels([value])
+        if isinstance(node.op, ast.Invert) and any(isinstance(x, Flag) and x.name == "upper" for x in labels):
+            labels = labels | {Flag("not-upper", node.lineno, self.file)}
+        return Value(labels=labels, symbols=value.symbols)
+
+    def _boolop(self, node: ast.BoolOp, scope: Scope) -> Value:
+        values: list[Value] = []
+        decisive = isinstance(node.op, ast.Or)
+        for item in node.values:
+            value = self.eval(item, scope)
+            truth = self.truth(value)
+            if truth is decisive:
+                if values and isinstance(value.const, bool):
+                    return value
+                return value if not values else either([*values, value], decisive)
+            if truth is None or item is node.values[-1]:
+                values.append(value)
+        if not values:
+            return Value(not decisive)
+        return values[0] if len(values) == 1 else either(values, None)
+
+    def _compare(self, node: ast.Compare, scope: Scope) -> Value:
+        left = self.eval(node.left, scope)
+        operands = [left]
+        result: Any = True
+        for op, comparator in zip(node.ops, node.comparators, strict=True):
+            right = self.eval(comparator, scope)
+            operands.append(right)
+            if result is not UNKNOWN:
+                outcome = self._compare_one(op, left, right)
+                result = outcome if outcome is UNKNOWN or not outcome else result
+            left = right
+        labels = mask(merge_labels(operands))
+        if self._stored_match(node, operands):
+            labels = labels | {Flag("stored-match", node.lineno, self.file)}
+        if sum(any(isinstance(x, Scored) for x in o.labels) for o in operands) > 1:
+            labels = labels | {Flag("compared-scores", node.lineno, self.file)}
+        return Value(result, labels=labels, symbols=merge_symbols(operands))
+
+    def _stored_match(self, node: ast.Compare, operands: list[Value]) -> bool:
+        """``stored == target``: data of a file that is no token file against validation targets."""
+        if len(operands) != 2 or not isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+            return False
+        target = [
+            any(isinstance(x, Data) and x.source == "val" and x.role != "path" for x in o.labels) for o in operands
+        ]
+        filed = [
+            any(isinstance(x, Flag) and x.name == "artifact" for x in o.labels)
+            and not any(isinstance(x, (Data, Looked, Scored, Uses)) for x in o.labels)
+            for o in operands
+        ]
+        return (target[0] and filed[1]) or (target[1] and filed[0])
+
+    def _compare_one(self, op: ast.cmpop, left: Value, right: Value) -> Any:
+        if left.known and right.known:
+            if isinstance(op, (ast.In, ast.NotIn)):
+                try:
+                    return (left.const in right.const) is isinstance(op, ast.In)
+                except TypeError:
+                    return UNKNOWN
+            try:
+                return bool(_COMPARE[type(op)](left.const, right.const))
+            except (KeyError, TypeError):
+                return UNKNOWN
+        if isinstance(op, (ast.In, ast.NotIn)) and left.known:
+            for ref in right.refs:
+                if isinstance(ref, Sequence) and ref.exact and all(i.known for i in ref.items):
+                    return any(i.const == left.const for i in ref.items) is isinstance(op, ast.In)
+                if isinstance(ref, Mapping) and ref.keys_known and not self.maybe:
+                    if left.const not in ref.items and (right.labels or len(right.refs) > 1):
+                        return UNKNOWN  # it may be something else as well, e.g. what a file holds
+                    return (left.const in ref.items) is isinstance(op, ast.In)
+            return UNKNOWN
+        if isinstance(op, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)):
+            for a, b in ((left, right), (right, left)):
+                if a.known and a.const is None and not b.known and (b.refs or b.labels or b.text):
+                    return isinstance(op, (ast.IsNot, ast.NotEq))
+        if left.later and right.known and isinstance(right.const, (int, float)) and right.const <= 0:
+            return {ast.Eq: False, ast.NotEq: True, ast.Gt: True, ast.LtE: False, ast.Lt: False}.get(type(op), UNKNOWN)
+        return UNKNOWN

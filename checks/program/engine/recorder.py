@@ -1,0 +1,208 @@
+"""What goes into the trace: scores, blends, choices, adaptations, look-ups, reports and watched calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from checks.program.engine.machine import Machine
+from checks.program.engine.values import (
+    NO_LABELS,
+    Adapted,
+    Data,
+    Flag,
+    Label,
+    Labels,
+    Looked,
+    Scored,
+    Symbol,
+    Uses,
+    Value,
+    merge_labels,
+    merge_symbols,
+)
+from checks.program.trace import AdaptEvent, BlendEvent, CallEvent, LookupEvent, ReportEvent, ScoreEvent
+
+
+class Recorder(Machine):
+    """Records events; the same event at the same place on the same path of calls is recorded once."""
+
+    def score(self, target: Value, prediction: Value) -> Value | None:
+        """Record a loss of ``prediction`` on ``target``; None when the target is not token data."""
+        targets = frozenset(d for d in self.full_labels(target) if isinstance(d, Data) and d.role != "path")
+        if not targets:
+            return None
+        used = self.full_labels(prediction)
+        counts = [x for x in used if isinstance(x, Flag) and x.name == "counts"]
+        if counts:  # statistics of tokens flow straight into the prediction
+            data = frozenset(d for d in used if isinstance(d, Data) and d.role == "")
+            here, self.line = self.line, counts[0].line
+            used = used | {self.adapt("calibration", data, (), ("statistics",))} if data else used
+            self.line = here
+        return self._score(targets, used, frozenset())
+
+    def _score(self, targets: frozenset[Data], used: Labels, base: frozenset[int]) -> Value:
+        state: set[int] = {label.event for label in used if isinstance(label, Adapted)}
+        lookups = {label.event for label in used if isinstance(label, Looked)}
+        for ident in lookups:
+            if not self.trace.lookups[ident].causal:
+                state |= self.trace.lookups[ident].state
+        for ident in base:
+            state |= self.trace.scores[ident].state
+        key = (self.file, self.line, tuple(self.calls), targets, frozenset(state), base, frozenset(lookups))
+        known = self._score_keys.get(key)
+        if known is None:
+            known = len(self.trace.scores)
+            self._score_keys[key] = known
+            kept: Labels = frozenset(label for label in used if isinstance(label, (Uses, Flag)))
+            for ident in base:
+                kept |= self.trace.scores[ident].used
+            trained = frozenset(x for x in used if isinstance(x, Data) and x.source == "train")
+            self.trace.scores[known] = ScoreEvent(
+                known, self.steps, self.place(), targets, frozenset(state), kept, self.loop_symbols, base,
+                frozenset(lookups), trained=trained,
+            )  # fmt: skip
+        flags = {
+            label
+            for label in used
+            if isinstance(label, Flag)
+            and label.name not in ("artifact", "mask", "file", "prob", "logprob", "loaded", "mixed-key", "multiplied")
+        }
+        return Value(labels=frozenset({Scored(known), *flags}))
+
+    def blend(self, values: list[Value], kind: str = "blend") -> Value | None:
+        """Record scores combined with tables or adapted state; None when there is nothing to record."""
+        scored = [v for v in values if any(isinstance(x, Scored) for x in v.labels)]
+        if not scored or len(scored) == len(values):
+            return None
+        other = merge_labels(v for v in values if v not in scored)
+        foreign = [x for x in other if isinstance(x, Adapted) or self._matters(x)]
+        if not foreign:
+            return None
+        foreign += [x for x in other if isinstance(x, Flag) and x.name == "ratio"]
+        base = frozenset(x.event for v in scored for x in v.labels if isinstance(x, Scored))
+        targets = frozenset(d for ident in base for d in self.trace.scores[ident].targets)
+        result = self._score(targets, frozenset(foreign), base)
+        ident = next(x.event for x in result.labels if isinstance(x, Scored))
+        flags = {x for v in values for x in v.labels if isinstance(x, Flag)}
+        detail = "bytes-spread" if any(x.name == "bytes-spread" for x in flags) else ""
+        self.trace.blends.append(BlendEvent(self.steps, self.place(), kind, base, frozenset(foreign), detail, ident))
+        return Value(labels=result.labels | flags, symbols=merge_symbols(values))
+
+    def choose(self, values: Iterable[Value], kind: str, detail: str = "") -> Value | None:
+        """Record a choice between scores: a new score that is one of them. None when fewer than two scores are involved."""
+        kept = [v for v in values if any(isinstance(x, Scored) for x in self.full_labels(v))]
+        if len(kept) < 2:
+            return None
+        base = frozenset(x.event for v in kept for x in self.full_labels(v) if isinstance(x, Scored))
+        targets = frozenset(d for ident in base for d in self.trace.scores[ident].targets)
+        result = self._score(targets, frozenset(), base)
+        ident = next(x.event for x in result.labels if isinstance(x, Scored))
+        self.trace.blends.append(BlendEvent(self.steps, self.place(), kind, base, NO_LABELS, detail, ident))
+        return Value(labels=result.labels, symbols=merge_symbols(kept))
+
+    def _matters(self, label: object) -> bool:
+        if isinstance(label, Looked):
+            event = self.trace.lookups[label.event]
+            return bool(event.state) or event.mixed
+        return False
+
+    def note_blend(self, kind: str, scores: Iterable[int], other: Labels = NO_LABELS, detail: str = "") -> None:
+        """Record a selection, minimum, scale or gate applied to scores."""
+        self.trace.blends.append(BlendEvent(self.steps, self.place(), kind, frozenset(scores), other, detail))
+
+    def adapt(self, kind: str, data: Iterable[Data], losses: Iterable[int], targets: Iterable[str]) -> Adapted:
+        """Record a change of state by data and return the label that the state then carries."""
+        data = frozenset(data)
+        key = (self.file, self.line, tuple(self.calls), kind, data)
+        known = self._adapt_keys.get(key)
+        if known is None:
+            known = len(self.trace.adapts)
+            self._adapt_keys[key] = known
+            self.trace.adapts[known] = AdaptEvent(
+                known, self.steps, self.place(), kind, data, frozenset(losses), tuple(targets), self.loop_symbols
+            )
+        return Adapted(known)
+
+    def lookup(self, table: Labels, table_line: int, key: frozenset[Data], mixed: bool, row: bool = False) -> Looked:
+        """Record a table read at a key made of tokens."""
+        state = frozenset(x.event for x in table if isinstance(x, Adapted))
+        for label in table:
+            if isinstance(label, Looked):  # an entry of a row that was read before
+                state = state | self.trace.lookups[label.event].state
+        loaded = any(isinstance(x, Flag) and x.name in ("artifact", "loaded") for x in table)
+        ident_key = (self.file, self.line, table_line, key, state, mixed, row, loaded)
+        known = self._lookup_keys.get(ident_key)
+        if known is None:
+            known = len(self.trace.lookups)
+            self._lookup_keys[ident_key] = known
+            causal = bool(state) and all(self._behind(self.trace.adapts[a], key) for a in state)
+            self.trace.lookups[known] = LookupEvent(
+                known, self.steps, self.place(), table_line, key, mixed, state, causal, row, loaded
+            )
+        return Looked(known)
+
+    def _behind(self, adapt: AdaptEvent, key: frozenset[Data]) -> bool:
+        """Whether a table update lies behind the key that is read now, in the order of the stream."""
+        selecting = {loop for d in key for loop, _ in d.symbols}
+        if self.loops and not selecting & {loop for loop, _ in self.loops}:
+            loop, now = self.loops[-1]  # bytes of tokens, walked one by one: the walk itself is the order
+            return any(same == loop and k < now for same, k in adapt.loops)
+        return self._earlier(adapt.data, key)
+
+    def _earlier(self, data: frozenset[Data], key: frozenset[Data]) -> bool:
+        """Whether all of the data was selected in earlier iterations of loops that select the key."""
+        now: dict[int, int] = {}
+        for d in key:
+            for loop, k in d.symbols:
+                now[loop] = max(k, now.get(loop, k))
+        running = dict(self.loops)
+        for d in data:
+            shared = [(loop, k) for loop, k in d.symbols if loop in now and loop in running]
+            if not any(k < running[loop] and (loop, running[loop]) not in d.symbols for loop, k in shared):
+                return False
+        return True
+
+    def narrow(self, value: Value, symbols: frozenset[Symbol]) -> Value:
+        """Scores of a selection of the tokens: the same scores, for the narrower region."""
+        labels: set[Label] = set()
+        for label in value.labels:
+            if not isinstance(label, Scored):
+                labels.add(label)
+                continue
+            event = self.trace.scores[label.event]
+            targets = frozenset(Data(d.source, d.symbols | symbols, d.role) for d in event.targets)
+            if targets == event.targets:
+                labels.add(label)
+                continue
+            key = ("narrow", event.ident, targets)
+            known = self._score_keys.get(key)
+            if known is None:
+                known = len(self.trace.scores)
+                self._score_keys[key] = known
+                self.trace.scores[known] = replace(event, ident=known, targets=targets, base=event.base | {event.ident})
+            labels.add(Scored(known))
+        return Value(value.const, value.refs, frozenset(labels), value.symbols | symbols, value.text)
+
+    def report(self, template: str, value: Value) -> None:
+        """Record a score that is printed, written or returned as val_bpb."""
+        labels = self.full_labels(value)
+        scores = frozenset(x.event for x in labels if isinstance(x, Scored))
+        self.trace.reports.append(ReportEvent(self.steps, self.place(), template, scores, labels, self.loop_symbols))
+
+    def call_event(self, name: str, values: Iterable[Value], detail: str = "") -> None:
+        """Record a watched call with the data that it was given."""
+        data = frozenset(d for d in merge_labels(values) if isinstance(d, Data) and d.role != "path")
+        self.trace.calls.append(CallEvent(self.steps, self.place(), name, data, self.loop_symbols, detail))
+
+    def note_read(self, labels: Labels, detail: str = "") -> None:
+        """Record that training tokens, or what was computed from them, are read here; each line and path of calls once."""
+        data = frozenset(x for x in labels if isinstance(x, Data) and x.source == "train" and x.role != "path")
+        if not data:
+            return
+        derived = any(isinstance(x, Uses) or (isinstance(x, Flag) and x.name == "counts") for x in labels)
+        name = "train-derived" if derived else "train-read"
+        key = (name, self.file, self.line, tuple(self.calls))
+        if key not in self._read_keys:
+            self._read_keys.add(key)
+            self.trace.calls.append(CallEvent(self.steps, self.place(), name, data, self.loop_symbols, detail))

@@ -1,0 +1,96 @@
+"""Simple statements: assignments, augmented assignments, returns."""
+
+from __future__ import annotations
+
+import ast
+
+from checks.program.engine.definitions import Definitions
+from checks.program.engine.flow import Flow
+from checks.program.engine.values import (
+    NOTHING,
+    Cell,
+    Looked,
+    Mapping,
+    Parameters,
+    Scope,
+    Scored,
+    Sequence,
+    Value,
+    join,
+    merge_labels,
+)
+
+
+class Statements(Definitions):
+    """Statements that bind values and return them."""
+
+    def _expression(self, node: ast.Expr, scope: Scope) -> Flow:
+        self.eval(node.value, scope)
+        return Flow.NEXT
+
+    def _assign(self, node: ast.Assign, scope: Scope) -> Flow:
+        value = self.eval(node.value, scope)
+        for target in node.targets:
+            self.assign(target, value, scope)
+        return Flow.NEXT
+
+    def _annotated(self, node: ast.AnnAssign, scope: Scope) -> Flow:
+        if node.value is not None:
+            self.assign(node.target, self.eval(node.value, scope), scope)
+        return Flow.NEXT
+
+    def _augmented(self, node: ast.AugAssign, scope: Scope) -> Flow:
+        value = self.eval(node.value, scope)
+        target = node.target
+        if isinstance(target, ast.Subscript):
+            owner = self.eval(target.value, scope)
+            index = self.index(target.slice, scope)
+            self.line = node.lineno
+            old = self.subscript(owner, index, target.slice) if not merge_labels([index]) else NOTHING
+            held = any(isinstance(r, (Sequence, Mapping)) for r in owner.refs)
+            if held and any(isinstance(r, Cell) for r in old.refs):
+                self.mutate(old, "add_", [value])
+                return Flow.NEXT
+            slot = index.known and any(isinstance(r, Cell) for r in owner.refs)  # sums[0] += a; sums[1] += b: apart
+            new = value if slot else self.binary(type(node.op), old, value) if old is not NOTHING else value
+            if owner.refs:
+                self.store(owner, index, new)
+            elif not self.store_nested(target.value, index, new, scope):
+                self._store_plain(target.value, owner, new, scope)
+            return Flow.NEXT
+        old = self.eval(target, scope)
+        self.line = node.lineno
+        for label in value.labels:
+            if isinstance(label, Scored):
+                self.trace.accumulated.setdefault(label.event, self.place(node.lineno))
+        read = any(isinstance(x, Looked) for x in old.labels)  # indexing by an array copies: the table stays as it is
+        if not read and any(isinstance(r, (Cell, Parameters)) for r in old.refs):
+            result = self.mutate(old, "add_", [value])
+            if not isinstance(node.op, (ast.Add, ast.Sub)):
+                result = Value(labels=self.keyed([old, value], node.op, result.labels | merge_labels([old, value])))
+            labels = old.labels | result.labels
+            self.assign(target, Value(refs=old.refs, labels=labels, symbols=old.symbols | value.symbols), scope)
+            return Flow.NEXT
+        result = self.binary(type(node.op), old, value)
+        if self.loops and not result.labels and (old.known or not result.known):
+            result = Value(result.const, result.refs, result.labels, result.symbols | self.loop_symbols, result.text)
+        self.assign(target, result, scope)
+        return Flow.NEXT
+
+    def _return(self, node: ast.Return, scope: Scope) -> Flow:
+        value = self.eval(node.value, scope)
+        frame = self.frames[-1]
+        frame.result = value if frame.result is None else self.join_deep(frame.result, value)
+        return Flow.RETURN
+
+    def join_deep(self, a: Value, b: Value) -> Value:
+        """Join two values; tuples of the same length are joined item by item."""
+        if len(a.refs) == 1 and len(b.refs) == 1:
+            left, right = a.refs[0], b.refs[0]
+            if (
+                isinstance(left, Sequence) and isinstance(right, Sequence) and not left.mutable and not right.mutable
+                and left.exact and right.exact and len(left.items) == len(right.items)
+            ):  # fmt: skip
+                items = [self.join_deep(x, y) for x, y in zip(left.items, right.items, strict=True)]
+                return Value(refs=(Sequence(items, True, False, left.line),))
+        return join(a, b)

@@ -1,0 +1,261 @@
+"""numpy, torch and files: choices, gathers, statistics, gradients, saved state."""
+
+from __future__ import annotations
+
+from checks.program.engine.access import data_of, opened
+from checks.program.engine.functions import Functions
+from checks.program.engine.values import (
+    NO_LABELS,
+    NONE,
+    NOTHING,
+    UNKNOWN,
+    Adapted,
+    Cell,
+    Data,
+    External,
+    Flag,
+    Instance,
+    Labels,
+    Scored,
+    Sequence,
+    Uses,
+    Value,
+    join,
+    merge_labels,
+    merge_symbols,
+)
+
+_HEADER = 1024  # entries of a shard's header; reading it reads no tokens
+
+
+class Tensors(Functions):
+    """Models of tensor and file functions, by the last part of their name."""
+
+    def _fn_b85decode(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        """Decoding a literal: what comes out was stored in the script."""
+        return Value(labels=merge_labels(args) | {Flag("artifact", self.line, self.file)})
+
+    _fn_b64decode = _fn_a85decode = _fn_unhexlify = _fn_fromhex = _fn_b85decode
+
+    def _fn_Sequential(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        instance = Instance(None, name, self.line)
+        instance.attrs["__layers__"] = Value(refs=(Sequence(args, True, False),))
+        return Value(refs=(instance,))
+
+    def _fn_min(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        operands = args if len(args) > 1 else self.items(args[0])[0] if args else []
+        if "key" in keywords and operands:
+            return self._chosen_by(keywords["key"], list(operands))
+        if all(v.known and isinstance(v.const, (int, float)) for v in operands) and operands:
+            chosen = (min if name.endswith(("min", "minimum")) else max)(v.const for v in operands)
+            return Value(chosen, symbols=merge_symbols(operands))
+        sets = [frozenset(x.event for x in v.labels if isinstance(x, Scored)) for v in operands]
+        if len([s for s in sets if s]) > 1:
+            chosen = self.choose(operands, "minimum", name)
+            if chosen is not None:
+                return chosen
+        blended = self.blend(list(operands), "minimum") if len(operands) > 1 else None
+        if blended is not None:
+            return blended
+        if operands and all(v.refs for v in operands):
+            inner = frozenset(x.event for v in operands for x in self.full_labels(v) if isinstance(x, Scored))
+            if len(inner) > 1:
+                self.note_blend("minimum", inner, detail=name)
+            result = operands[0]
+            for other in operands[1:]:
+                result = join(result, other)
+            return result
+        later = any(v.later for v in operands)
+        return Value(labels=merge_labels(operands), symbols=merge_symbols(operands), later=later and name == "max")
+
+    def _chosen_by(self, key: Value, operands: list[Value]) -> Value:
+        """``min(choices, key=score)``: which one is chosen depends on the scores."""
+        scores: set[int] = set()
+        result = operands[0]
+        for operand in operands:
+            measured = self.call(key, [operand], {}, None)
+            scores |= {x.event for x in self.full_labels(measured) if isinstance(x, Scored)}
+            result = join(result, operand)
+        if not scores:
+            return result
+        chosen = Flag("chosen-by-score", self.line, (self.file, "min", frozenset(scores)))
+        return Value(UNKNOWN, result.refs, result.labels | {chosen}, result.symbols)
+
+    _fn_max = _fn_minimum = _fn_maximum = _fn_fmin = _fn_fmax = _fn_min
+
+    def _fn_where(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if len(args) != 3:
+            return None
+        test, a, b = args
+        scores = [x.event for v in (a, b) for x in v.labels if isinstance(x, Scored)]
+        if scores and any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
+            chosen = self.choose([a, b], "select")
+            if chosen is not None:
+                return chosen
+        if scores:
+            self.gate(test, scores)
+            self.stored_match(args)
+        compared = any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels)
+        blended = self.blend([a, b], "select" if compared else "blend")
+        labels = merge_labels([a, b]) if blended is None else blended.labels
+        return Value(labels=labels | self.target_class(test.labels), symbols=merge_symbols(args))
+
+    def _fn_scaled_dot_product_attention(
+        self, name: str, args: list[Value], keywords: dict[str, Value]
+    ) -> Value | None:
+        result = self.unknown_call(name, [*args, *keywords.values()])
+        mask = keywords.get("attn_mask", args[3] if len(args) > 3 else NONE)
+        causal = keywords.get("is_causal", args[5] if len(args) > 5 else Value(False))
+        return self._sees_later(
+            result, args, "attends to later positions", causal.const is False and mask.const is None
+        )
+
+    def _fn_flash_attn_func(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        result = self.unknown_call(name, [*args, *keywords.values()])
+        causal = keywords.get("causal", args[5] if len(args) > 5 else Value(False))
+        window = keywords.get("window_size")
+        return self._sees_later(result, args, "attends to later positions", causal.const is False and window is None)
+
+    _fn_flash_attn_3_func = _fn_flash_attn_func
+
+    def _sees_later(self, result: Value, args: list[Value], what: str, acausal: bool) -> Value:
+        """Mark a value of a position that depends on tokens after it; keys that hold no tokens are none."""
+        if not acausal or not (len(args) < 2 or data_of(merge_labels(args[1:2]))):
+            return result
+        flag = frozenset({Flag("acausal", self.line, (self.file, what))})
+        return Value(result.const, result.refs, result.labels | flag, result.symbols)
+
+    def _fn_clamp(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        """A cap on losses: the largest value that is let through, in nats."""
+        if not args or not self.is_score(args[0]):
+            return None
+        upper = keywords.get("max") or (
+            args[-1] if len(args) > 2 or (name.endswith("max") and len(args) > 1) else NOTHING
+        )
+        labels = merge_labels(args[:1])
+        if upper.known and isinstance(upper.const, (int, float)) and upper.const > 1:  # a probability's bound is 1
+            labels = labels | {Flag("capped", self.line, (self.file, float(upper.const)))}
+        return Value(labels=labels, symbols=merge_symbols(args[:1]))
+
+    _fn_clip = _fn_clamp
+
+    def _fn_gather(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        index = keywords.get("index") or (args[-1] if len(args) > 1 else None)
+        return (
+            self.select(args[0], Value(labels=self.full_labels(index), symbols=index.symbols), None) if index else None
+        )
+
+    _fn_take_along_axis = _fn_take_along_dim = _fn_index_select = _fn_take = _fn_gather
+
+    def _fn_arange(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        text = args[0].text if args and args[0].text in ("+1", "-k") else ""
+        return Value(symbols=merge_symbols(args), text=text)
+
+    def _fn_at(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if not name.endswith(("add.at", "maximum.at", "subtract.at", "put.at")) or len(args) < 2:
+            return None
+        index = Value(labels=self.full_labels(args[1]), symbols=args[1].symbols)
+        self.store(args[0], index, args[2] if len(args) > 2 else NOTHING)
+        return NONE
+
+    def _fn_all_gather_object(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        if len(args) > 1:
+            self.store(args[0], NOTHING, args[1])
+        return NONE
+
+    def _fn_all_reduce(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        return NONE
+
+    _fn_broadcast = _fn_all_gather = _fn_all_gather_into_tensor = _fn_reduce = _fn_barrier = _fn_all_reduce
+
+    def _fn_grad(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        if not args:
+            return None
+        data, _, scores = self.loss_data(args[0])
+        return Value(labels=data | {Flag("gradient", 0, scores)} if data else NO_LABELS)
+
+    def _fn_bincount(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        data = data_of(merge_labels(args))
+        return Value(labels=data | {Flag("counts", self.line, self.file)} if data else NO_LABELS)
+
+    _fn_histc = _fn_histogram = _fn_unique = _fn_bincount
+
+    def _fn_load(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        labels: Labels = opened(frozenset().union(*(self.full_labels(a) for a in args)))
+        if args and isinstance(args[0].const, str):
+            self.call_event("load-file", args[:1], args[0].const)
+        kept: Labels = frozenset(x for x in labels if isinstance(x, (Data, Flag, Adapted)))
+        if not data_of(kept):
+            kept = kept | self.artifact
+        return Value(labels=kept | {Flag("artifact", self.line, self.file)}, symbols=merge_symbols(args))
+
+    _fn_loads = _fn_load
+
+    def _fn_open(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        mode = args[1] if len(args) > 1 else keywords.get("mode", NOTHING)
+        writes = isinstance(mode.const, str) and any(m in mode.const for m in "wa")
+        if writes:
+            self.call_event("open-write", args[:1], args[0].text if args else "")
+            return Value(refs=(External("file"),))
+        labels = opened(merge_labels(args[:1]))
+        if not data_of(labels):
+            labels = labels | self.artifact
+        return Value(labels=labels | {Flag("artifact", self.line, self.file)}, symbols=merge_symbols(args))
+
+    def _fn_save(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """Write state to a file or buffer: what is read back depends on it."""
+        state: set[Adapted | Flag] = set()
+        for path in args:
+            if isinstance(path.const, str):
+                self.call_event("save-file", [Value(labels=self.full_labels(v)) for v in args], path.const)
+        for value in [*args, *keywords.values()]:
+            labels = self.full_labels(value)
+            state |= {
+                x for x in labels if isinstance(x, Adapted) or (isinstance(x, Flag) and x.name == "chosen-by-score")
+            }
+            data = data_of(labels)
+            if data:
+                computed = any(isinstance(x, Uses) for x in labels)
+                state.add(self.adapt("calibration" if computed else "stored", data, (), (name,)))
+        for arg in args[1:]:
+            for ref in arg.refs:
+                ref.labels |= state
+                self.touch()
+        self.artifact |= state
+        self.trace.saved |= {x.event for x in state if isinstance(x, Adapted)}
+        return NONE
+
+    _fn_dump = _fn_savez = _fn_savez_compressed = _fn_save_file = _fn_save
+
+    def _fn_BytesIO(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        return Value(
+            refs=(Cell(self.line, merge_labels(args)),), labels=merge_labels(args), symbols=merge_symbols(args)
+        )
+
+    def _fn_fromfile(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        count = args[2] if len(args) > 2 else keywords.get("count", NOTHING)
+        if isinstance(count.const, int) and 0 < count.const <= _HEADER:
+            return NOTHING
+        self.note_read(opened(merge_labels(args)))
+        return Value(labels=opened(merge_labels(args)), symbols=merge_symbols(args))
+
+    _fn_memmap = _fn_frombuffer = _fn_from_file = _fn_read_table = _fn_fromfile
+
+    def _fn_sum(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if not args:
+            return None
+        items, _exact = self.items(args[0])
+        return Value(labels=merge_labels([args[0], *items]), symbols=merge_symbols([args[0], *items]))
+
+    _fn_mean = _fn_average = _fn_median = _fn_nanmean = _fn_sum
+
+    def _fn_stack(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if not args:
+            return None
+        items, _exact = self.items(args[0])
+        self.note_read(merge_labels(items))
+        self.pseudo_expert(merge_labels(items), list(items))
+        blended = self.blend(list(items))
+        return blended or Value(labels=merge_labels([args[0], *items]), symbols=merge_symbols([args[0], *items]))
+
+    _fn_cat = _fn_concatenate = _fn_vstack = _fn_hstack = _fn_stack

@@ -1,0 +1,1 @@
+"""libcst tree to `ast`: newer grammar than the host, in statements, expressions, calls, strings and patterns."""
