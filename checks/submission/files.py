@@ -45,25 +45,30 @@ def record_folders(paths: Iterable[str]) -> tuple[str, ...]:
 
     A record folder is ``records/track_*/<name>`` with a script, a log or a submission.json in it: a folder of notes
     alone submits nothing. Where there is none, other folders count that their authors plainly meant as one: with a
-    submission.json, or in ``records/`` with a training script beside a README or a log.
+    submission.json, or in ``records/`` with a training script beside a README or a log. Where there are some and none of
+    them has a log, a folder elsewhere with submission.json, script and log counts as well: it is what is submitted.
     """
-    tracked: set[str] = set()
     by_folder: dict[str, set[str]] = {}
+    tracked: dict[str, set[str]] = {}
     for path in paths:
         parts = path.split("/")
         if len(parts) >= 4 and parts[0] == RECORDS and parts[1].startswith(TRACK_PREFIX):
             if _submits(parts[-1].lower()):
-                tracked.add("/".join(parts[:3]))
+                tracked.setdefault("/".join(parts[:3]), set()).add(parts[-1].lower())
         elif len(parts) >= 2:
             by_folder.setdefault("/".join(parts[:-1]), set()).add(parts[-1].lower())
-    if tracked:
+    if any(_has_log(names) for names in tracked.values()):
         return tuple(sorted(tracked))
-    found = {
-        folder
-        for folder, names in by_folder.items()
-        if "submission.json" in names or (folder.startswith(f"{RECORDS}/") and _looks_complete(names))
-    }
-    return tuple(sorted(f for f in found if not _inside_another(f, found)))
+    found = {folder for folder, names in by_folder.items() if _meant(folder, names, bool(tracked))}
+    return tuple(sorted({*tracked, *(f for f in found if not _inside_another(f, found))}))
+
+
+def _meant(folder: str, names: set[str], beside_others: bool) -> bool:
+    """Whether a folder outside the tracks is one that its author meant as a submission."""
+    declared = "submission.json" in names
+    if beside_others:
+        return declared and _has_log(names) and any(n.endswith(".py") for n in names)
+    return declared or (folder.startswith(f"{RECORDS}/") and _looks_complete(names))
 
 
 def track_of(path: str) -> str | None:
@@ -86,7 +91,11 @@ def _submits(name: str) -> bool:
 
 def _looks_complete(names: set[str]) -> bool:
     has_script = any(n.endswith(".py") for n in names)
-    return has_script and any(n == "readme.md" or n.endswith((".log", ".txt")) for n in names)
+    return has_script and ("readme.md" in names or _has_log(names))
+
+
+def _has_log(names: set[str]) -> bool:
+    return any(n.endswith((".log", ".txt")) and not n.startswith("requirements") for n in names)
 
 
 def _inside_another(folder: str, folders: set[str]) -> bool:

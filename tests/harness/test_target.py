@@ -267,6 +267,14 @@ def test_a_file_that_vanishes_or_turns_into_a_link_reads_as_empty(tmp_path: Path
             ["records/track_a/x", "records/track_b/y"],
         ),
         (["records/track_a/x/t.py", "other/submission.json"], ["records/track_a/x"]),
+        (
+            ["records/track_a/x/t.py", "final/submission.json", "final/t.py", "final/seed1.log"],
+            ["final", "records/track_a/x"],
+        ),
+        (
+            ["records/track_a/x/t.py", "records/track_a/x/a.log", "old/submission.json", "old/t.py", "old/a.log"],
+            ["records/track_a/x"],
+        ),
         (["other/submission.json", "other/sub/submission.json"], ["other"]),
         (["records/mine/train_gpt.py"], []),
         (["records/mine/train_gpt.py", "records/mine/run.log"], ["records/mine"]),
