@@ -8,6 +8,7 @@ from checks.submission import log_lines as pat
 from checks.submission.log_facts import Facts
 
 _MAX_SETTINGS = 2000
+_SWITCHES = {"enabled", "enable", "active", "on"}  # a value, unless it has one of its own: cache: enabled:0 size:64
 _EVENTS = {"start", "starting", "done", "begin", "complete", "completed", "finished"}  # ttt:start sets nothing
 
 
@@ -42,6 +43,11 @@ class Settings:
             if line[at : at + 1] in (":", "=") and "," in value:  # a:1,b:2 without a space
                 value = value.rpartition(",")[0]
                 at = match.start(2) + len(value) + 1
+            elif line[at : at + 1] in (":", "=") and value.lower() in _SWITCHES:
+                own = pat.SETTING.match(line, match.start(2))
+                if own is not None:
+                    self.keep(f"{match[1]}_ENABLED", own[2], number)
+                continue
             if value.lower() not in _EVENTS:
                 self.keep(match[1], value, number)
 

@@ -254,6 +254,18 @@ def test_mechanisms_at_work(line: str, expected: set[str]) -> None:
     assert set(run.details.get("ran", {})) == expected
 
 
+def test_a_switch_with_a_value_of_its_own_is_no_value() -> None:
+    header = "seed:1\nworld_size:8\ncont_cache: enabled:0 window:64\ntweo:enabled:True lambda:0.1\nloop:enabled step:5\n"
+    run = one(header + sample.training())
+    assert {k: run.settings.get(k) for k in ("CONT_CACHE", "CONT_CACHE_ENABLED", "TWEO_ENABLED", "WINDOW", "LOOP")} == {
+        "CONT_CACHE": None,
+        "CONT_CACHE_ENABLED": "0",
+        "TWEO_ENABLED": "True",
+        "WINDOW": "64",
+        "LOOP": "enabled",
+    }
+
+
 def test_settings_with_commas_and_without_spaces() -> None:
     run = one("seed:1\nworld_size:8\nrecur_layers:4,5 lr:0.1, wd:0.2 a:1,b:2 (mode=K)\nttt:start\n" + sample.training())
     assert {k: run.settings[k] for k in ("RECUR_LAYERS", "LR", "WD", "A", "B", "MODE")} == {

@@ -15,6 +15,7 @@ from checks.program.engine.values import (
     Flag,
     Heap,
     Instance,
+    Labels,
     Looked,
     Mapping,
     Partial,
@@ -209,7 +210,7 @@ class Functions(Library):
 
     def _fn_print(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
         if len(args) > 1 and any("bpb" in a.text.lower() for a in args):
-            labels = merge_labels(args)
+            labels: Labels = frozenset().union(*(self.full_labels(a) for a in args))
             if any(isinstance(x, Scored) for x in labels):
                 self.report(" ".join(a.text or "{}" for a in args), Value(labels=labels))
         return NONE

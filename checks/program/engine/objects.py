@@ -155,7 +155,8 @@ class Objects(Gradients):
             values = [*ref.items.values(), *([ref.rest] if ref.rest is not None else [])]
             return Value(refs=(Sequence(values, ref.rest is None),), labels=frozenset(ref.labels))
         if name == "keys":
-            return Value(refs=(Sequence([Value(k) for k in ref.items], ref.rest is None),))
+            keys = [*map(Value, ref.items), *([NOTHING] if ref.rest is not None else [])]
+            return Value(refs=(Sequence(keys, ref.rest is None),))
         if name == "update":
             for arg in args:
                 for other in arg.refs:

@@ -70,7 +70,7 @@ class Operators(Calls):
                     return self._text(folded, True, [left, right])
                 return Value(folded, symbols=left.symbols | right.symbols, text=shift(op, left, right))
         if op is ast.Mod and left.text and isinstance(left.const, str):
-            return self._text(left.text, False, [right])
+            return self._text(left.text, False, [Value(labels=self.full_labels(right), symbols=right.symbols)])
         if op is ast.Add and left.refs and right.refs and isinstance(left.refs[0], Sequence):
             joined = [r for v in (left, right) for r in v.refs if isinstance(r, Sequence)]
             items = [i for s in joined for i in s.items][:24]

@@ -25,15 +25,13 @@ def undecidable(case: Case, say: Verdicts) -> Finding | None:
         return say.unknown(
             f"The code could not be analysed: {program.failure}.", where, "A script that a parser can read."
         )
-    if not program.trace.scores and not program.trace.exhausted:
+    if not program.trace.exhausted:
         return say.unknown(
             "No statement was found that scores validation tokens and prints a val_bpb.",
             where,
             "An evaluation that can be followed from the validation tokens to the printed val_bpb.",
         )
-    if program.trace.exhausted:
-        return say.unknown(f"The code was not followed to its end: {program.trace.exhausted}.", where, "Simpler code.")
-    return None
+    return say.unknown(f"The code was not followed to its end: {program.trace.exhausted}.", where, "Simpler code.")
 
 
 def exhausted(case: Case, say: Verdicts) -> Finding | None:
