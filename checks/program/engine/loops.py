@@ -1,4 +1,8 @@
-"""Loops: every body is interpreted for a first and a later iteration."""
+"""Loops: every body is interpreted for a first and a later iteration.
+
+And once more where the first, whose index is known, leaves all state alone and the later one does not: what a cache holds
+is read in the iteration after the one that fills it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any
 
 from checks.program.engine.branching import Branching
 from checks.program.engine.flow import Flow
-from checks.program.engine.values import NOTHING, Scope, Value
+from checks.program.engine.values import NOTHING, UNKNOWN, Scope, Value
 
 
 class Loops(Branching):
@@ -28,7 +32,9 @@ class Loops(Branching):
         maybe = self.maybe
         flow = Flow.NEXT
         ended = False
-        for k, (element, symbol, certain) in enumerate(iterations):
+        grown: list[bool] = []
+        for k, (element, symbol, certain) in enumerate(_settling(iterations, grown)):
+            known = len(self.trace.adapts)
             self.passes.append((id(node), k))
             if symbol is not None:
                 self.loops.append(symbol)
@@ -39,6 +45,7 @@ class Loops(Branching):
             if symbol is not None:
                 self.loops.pop()
             self.passes.pop()
+            grown.append(len(self.trace.adapts) > known)
             if flow is Flow.BREAK:
                 frame.breaks[-1].append(dict(scope.vars))
                 ended = True
@@ -82,16 +89,33 @@ class Loops(Branching):
         loop = id(node)
 
         def iterations() -> Iterable[tuple[Value, Any, bool]]:
-            for k in (0, 1):
+            known = [len(self.trace.adapts)]
+            for k in (0, 1, 2):
+                if k == 2 and not known[0] == known[1] < known[2]:
+                    return
                 symbol = (loop, k)
                 self.while_loops.append(symbol)
-                if k == 1:
+                if k:
                     self._widen(node, scope, symbol)
                     self.eval(node.test, scope)
                 yield NOTHING, symbol, k == 0
+                known.append(len(self.trace.adapts))
                 self.while_loops.remove(symbol)
 
         return self._loop(node, iterations(), scope, lambda _: None)
+
+
+def _settling(iterations: Iterable[tuple[Value, Any, bool]], grown: list[bool]) -> Iterable[tuple[Value, Any, bool]]:
+    """The iterations of a loop, and a third of a range whose second is the first that changed state."""
+    last = None
+    for last in iterations:
+        yield last
+    if last is not None and grown == [False, True]:
+        element, symbol, certain = last
+        if element.loop and symbol == (element.loop, 1) and not element.known:
+            after = (element.loop, 2)
+            symbols = (element.symbols - {symbol}) | {after}
+            yield Value(UNKNOWN, symbols=symbols, loop=element.loop, later=element.later), after, certain
 
 
 def _carried(node: Any) -> tuple[str, ...]:
