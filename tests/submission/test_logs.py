@@ -255,7 +255,9 @@ def test_mechanisms_at_work(line: str, expected: set[str]) -> None:
 
 
 def test_a_switch_with_a_value_of_its_own_is_no_value() -> None:
-    header = "seed:1\nworld_size:8\ncont_cache: enabled:0 window:64\ntweo:enabled:True lambda:0.1\nloop:enabled step:5\n"
+    header = (
+        "seed:1\nworld_size:8\ncont_cache: enabled:0 window:64\ntweo:enabled:True lambda:0.1\nloop:enabled step:5\n"
+    )
     run = one(header + sample.training())
     assert {k: run.settings.get(k) for k in ("CONT_CACHE", "CONT_CACHE_ENABLED", "TWEO_ENABLED", "WINDOW", "LOOP")} == {
         "CONT_CACHE": None,
