@@ -125,7 +125,6 @@ class Trace:
     blends: list[BlendEvent] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
     calls: list[CallEvent] = field(default_factory=list)
-    skipped: list[tuple[Place, str]] = field(default_factory=list)
     accumulated: dict[int, Place] = field(default_factory=dict)
     executed: set[tuple[str, int]] = field(default_factory=set)
     saved: set[int] = field(default_factory=set)  # adapt events of what was written to files

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from checks.program.engine.recorder import Recorder
+from checks.program.engine.summaries import Summaries
 from checks.program.engine.values import (
     NOTHING,
     UNKNOWN,
@@ -72,7 +72,7 @@ def opened(labels: Labels) -> Labels:
     return frozenset(Data(x.source, x.symbols, "") if isinstance(x, Data) and x.role == "path" else x for x in labels)
 
 
-class Access(Recorder):
+class Access(Summaries):
     """Attribute, item and name access on abstract values."""
 
     def call(self, callee: Value, args: list[Value], keywords: dict[str, Value], scope: Scope | None) -> Value:
@@ -200,6 +200,7 @@ class Access(Recorder):
 
     def gradient_labels(self) -> Labels:
         """Data of the losses whose gradients are pending."""
+        self.concrete()
         data: Labels = frozenset(d for data, _, _ in self.pending for d in data)
         scores = frozenset(i for _, _, losses in self.pending for i in losses)
         return data | {Flag("gradient", 0, scores)} if data else data
@@ -207,7 +208,9 @@ class Access(Recorder):
     def _attribute_of(self, owner: Value, ref: Heap, name: str) -> Value | None:
         if isinstance(ref, ModuleRef):
             if ref.scope is not None:
-                return ref.scope.vars.get(name, NOTHING)
+                found = ref.scope.vars.get(name)
+                self.free_name(ref.scope, name, found)
+                return NOTHING if found is None else found
             return Value(refs=(External(f"{ref.name}.{name}"),))
         if isinstance(ref, External):
             return Value(refs=(External(f"{ref.name}.{name}"),))
@@ -275,6 +278,7 @@ class Access(Recorder):
                 if old is None or old.labels != value.labels or value.refs != old.refs:
                     self.touch()
             elif isinstance(ref, (ClassObject, ModuleRef)) and ref.scope is not None:
+                self.concrete()
                 ref.scope.vars[name] = value
 
     def overwrite(self, target: Value, value: Value) -> None:

@@ -28,8 +28,6 @@ class Branching(Statements):
         test = self.eval(node.test, scope)
         truth = self.truth(test)
         if truth is not None:
-            if not truth and node.body:
-                self.trace.skipped.append((self.place(node.lineno), "condition is false under this configuration"))
             return self.block(node.body if truth else node.orelse, scope)
         return self.either([lambda: self.block(node.body, scope), lambda: self.block(node.orelse, scope)], scope, test)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from checks.program.engine.machine import MOST_CALLS
 from checks.program.engine.methods import Methods
 from checks.program.engine.values import (
     NOTHING,
@@ -26,7 +27,6 @@ from checks.program.engine.values import (
     merge_symbols,
 )
 
-_DEPTH = 40
 _RECURSION = 2
 
 
@@ -35,9 +35,6 @@ class Calls(Methods):
 
     def __init__(self, environment: dict[str, str], steps: int, seconds: float) -> None:
         super().__init__(environment, steps, seconds)
-        self.stack: list[ast.AST] = []
-        self.yielded: list[list[Value]] = []
-        self.modules_active: list[Instance] = []
 
     def run_body(self, body: list[ast.stmt], scope: Scope) -> Value:
         """Interpret a function body and return its value (in ``interpreter``)."""
@@ -132,12 +129,20 @@ class Calls(Methods):
     ) -> Value:
         """Interpret a user function on abstract arguments."""
         node = function.node
-        if len(self.calls) >= _DEPTH or self.stack.count(node) >= _RECURSION:
+        if len(self.calls) >= MOST_CALLS or self.stack.count(node) >= _RECURSION:
+            self.concrete()
             return Value(labels=merge_labels([*args, *keywords.values()]), symbols=merge_symbols(args))
+        return self.summarised(function, args, keywords, lambda a, k: self._interpret(function, a, k))
+
+    def _interpret(self, function: Function, args: list[Value], keywords: dict[str, Value]) -> Value:
+        node = function.node
         local = Scope({}, function.scope, module=function.module)
         self._bind(node.args, args, keywords, local, function)
         saved = (self.file, self.function, self.line)
         self.calls.append((self.file, self.line))
+        self.deepest = max(self.deepest, len(self.calls))
+        for recording in self.recordings:
+            recording.nodes.add(node)
         self.stack.append(node)
         self.file, self.function = function.module, _qualified(function)
         self.yielded.append([])
@@ -167,15 +172,21 @@ class Calls(Methods):
             elif parameter.arg in rest:
                 values[parameter.arg] = rest.pop(parameter.arg)
             elif i >= offset:
-                values[parameter.arg] = defaults[0][i - offset]
+                values[parameter.arg] = self._default(defaults[0][i - offset])
             else:
                 values[parameter.arg] = NOTHING
         if spec.vararg is not None:
             values[spec.vararg.arg] = Value(refs=(Sequence(list(args[len(positional) :]), True, False),))
         for parameter, default in zip(spec.kwonlyargs, defaults[1], strict=False):
-            values[parameter.arg] = rest.pop(parameter.arg, default)
+            given = rest.pop(parameter.arg, None)
+            values[parameter.arg] = self._default(default) if given is None else given
         if spec.kwarg is not None:
             values[spec.kwarg.arg] = Value(refs=(Mapping(dict(rest)),))
+
+    def _default(self, value: Value) -> Value:
+        if any([isinstance(r, (Instance, Sequence, Mapping)) for r in value.refs]):
+            self.concrete()  # shared by all calls
+        return value
 
     def instantiate(self, cls: ClassObject, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Create an object of a user class."""

@@ -53,6 +53,8 @@ class Expressions(Operators):
 
     def _name(self, node: ast.Name, scope: Scope) -> Value:
         value = scope.lookup(node.id)
+        if self.recordings and node.id not in scope.vars:
+            self.free_name(scope, node.id, value)
         return self.builtin(node.id) if value is None else value
 
     def _joined(self, node: ast.JoinedStr, scope: Scope) -> Value:

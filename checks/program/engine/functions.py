@@ -89,6 +89,7 @@ class Functions(Library):
 
     def _fn_hash(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         labels = self.full_labels(args[0]) if args else NO_LABELS
+        self.concrete()  # counts selections
         if len(data_of(labels)) > 1:
             labels = labels | {Flag("mixed-key", self.line, self.file)}
         return Value(labels=labels, symbols=args[0].symbols if args else frozenset())

@@ -48,6 +48,7 @@ class Gradients(Tensors):
         return frozenset(data), frozenset(modules), frozenset(scores)
 
     def _backward(self, loss: Value) -> Value:
+        self.concrete()
         data, modules, scores = self.loss_data(loss)
         if self.stepped:  # gradients that a step has used are not used again
             self.pending.clear()
@@ -59,6 +60,7 @@ class Gradients(Tensors):
 
     def _optimizer_method(self, ref: Instance, name: str, args: list[Value]) -> Value | None:
         if name == "zero_grad":
+            self.concrete()
             self.pending.clear()
             return NONE
         if name == "step":
@@ -72,6 +74,7 @@ class Gradients(Tensors):
 
     def optimizer_step(self, params: Value) -> None:
         """Apply the pending gradients to the parameters that an optimizer holds."""
+        self.concrete()
         self.stepped = True
         owners = self.stateful(params, 0)
         reached: set[int] = set()
@@ -123,6 +126,7 @@ class Gradients(Tensors):
             source = args[0] if name == "copy_" and args else NOTHING
             for ref in owner.refs:
                 if isinstance(ref, Gradient):
+                    self.concrete()
                     if not self.maybe:
                         self.pending.clear()
                 elif isinstance(ref, (Parameters, Cell)):

@@ -41,6 +41,7 @@ class Interpreter(Loops):
         """Interpret a file of the submission once and return its scope."""
         if path in self.scopes:
             return self.scopes[path]
+        self.concrete()
         scope = Scope({}, None, module=path)
         self.scopes[path] = scope
         saved = (self.file, self.function)

@@ -113,6 +113,8 @@ class Items(Access):
                 return frozenset({Flag("partial", label.line, (self.file, "random places"))})
             running = {loop for loop, _ in self.loops}
             whole = not any(loop in running for d in data for loop, _ in d.symbols)
+            if isinstance(label, Flag) and label.name == "head":
+                self.concrete()
             if isinstance(label, Flag) and label.name == "head" and whole:
                 return frozenset({Flag("partial", self.line, (self.file, f"the first {label.detail:,}"))})
         return frozenset()
@@ -251,10 +253,10 @@ class Items(Access):
         labels = merge_labels([value])
         if not self.maybe and self.loops:
             running = dict(self.loops)
-            ref.labels -= {
-                x for x in ref.labels
-                if isinstance(x, Data) and any(loop in running and running[loop] != k for loop, k in x.symbols)
-            }  # fmt: skip
+            held = [x for x in ref.labels if type(x) is Data and x.symbols]
+            if held:
+                self.concrete()
+                ref.labels -= {x for x in held if any(loop in running and running[loop] != k for loop, k in x.symbols)}
         if labels - ref.labels:
             ref.labels |= labels
             self.touch()
@@ -266,6 +268,7 @@ class Items(Access):
             if home is None:
                 scope.vars[target.id] = value
             else:
+                self.concrete()
                 old = home.vars.get(target.id)
                 home.vars[target.id] = join(old, value) if old is not None and self.maybe else value
         elif isinstance(target, (ast.Tuple, ast.List)):

@@ -95,7 +95,6 @@ class Library(Items):
     def __init__(self, environment: dict[str, str], steps: int, seconds: float) -> None:
         super().__init__(environment, steps, seconds)
         self.defaults: dict[int, tuple[list[Value], list[Value]]] = {}
-        self.modules_active: list[Instance] = []
         self.arguments: list[str] = []
 
     # -- names -------------------------------------------------------------------------------------------------------
@@ -147,6 +146,8 @@ class Library(Items):
         if not selections or "mixed-key" in flags:
             return labels
         if len(selections) > 1 and (op in _HASHING or (op is ast.Add and "multiplied" in flags)):
+            for recording in self.recordings:
+                recording.apart.add(frozenset(selections))
             return labels | {Flag("mixed-key", self.line, self.file)}
         return labels | {Flag("multiplied", 0)} if op in (ast.Mult, ast.LShift) else labels
 

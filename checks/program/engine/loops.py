@@ -55,8 +55,7 @@ class Loops(Branching):
                 break
         self.maybe = maybe
         broken = frame.breaks.pop()
-        self.trace.loop_exits[id(node)] = self.steps
-        self.trace.loop_places[id(node)] = self.place(node.lineno)
+        self.loop_exit(id(node), node.lineno)
         if flow in (Flow.RETURN, Flow.RAISE) and not broken:
             return flow
         ends = broken if ended and flow is not Flow.CONTINUE else [dict(scope.vars), *broken]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from checks.program.engine.flow import Frame
+from checks.program.engine.recording import Concretely, Recording
 from checks.program.engine.values import (
     NO_SYMBOLS,
     Cell,
@@ -17,6 +18,7 @@ from checks.program.engine.values import (
     Label,
     Labels,
     Parameters,
+    Scope,
     Scored,
     Sequence,
     Symbol,
@@ -27,6 +29,8 @@ from checks.program.engine.values import (
     Mapping as MappingObject,
 )
 from checks.program.trace import Place, Trace
+
+MOST_CALLS = 40  # nested calls that are followed
 
 
 class Exhausted(Exception):
@@ -54,6 +58,9 @@ class Machine:
         self.stepped = False
         self.version = 0
         self.frames: list[Frame] = [Frame()]
+        self.recordings: list[Recording] = []
+        self.concretes = 0
+        self.deepest = 0
         self.artifact: set[Label] = set()
         self._score_keys: dict[object, int] = {}
         self._adapt_keys: dict[object, int] = {}
@@ -88,6 +95,8 @@ class Machine:
 
     def transient(self, heap: Heap) -> bool:
         """Whether a tensor was made in this very iteration of the running loops: it holds nothing from before."""
+        if self.recordings and heap.ident <= self.recordings[-1].since:
+            self.concrete()
         return isinstance(heap, Cell) and bool(self.passes) and frozenset(self.passes) <= heap.made
 
     def chosen_for(self, chosen: Labels, value: Value) -> Labels:
@@ -108,6 +117,26 @@ class Machine:
     def split_id(self, name: str) -> int:
         """A number for the place where a name splits sequences in the running function (negative: no loop has it)."""
         return self._splits.setdefault((self.file, self.function, name), -1 - len(self._splits))
+
+    # -- recordings --------------------------------------------------------------------------------------------------
+
+    def concrete(self) -> None:
+        """Note that what follows is an event, or depends on labels themselves: calls around it have no summary.
+
+        Raises ``Concretely`` when one is being recorded.
+        """
+        self.concretes += 1
+        if self.recordings:
+            raise Concretely
+
+    def free_name(self, scope: Scope, name: str, value: Value | None) -> None:
+        """Note that a variable is read: what is recorded depends on it where it is none of its own."""
+        for recording in self.recordings:
+            home: Scope | None = scope
+            while home is not None and home.born > recording.since and name not in home.vars:
+                home = home.parent
+            if home is not None and home.born <= recording.since and recording.snapshot.read(home, name, value):
+                self.touch()
 
     # -- state of heap objects ---------------------------------------------------------------------------------------
 

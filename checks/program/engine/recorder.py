@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from checks.program.engine.machine import Machine
+from checks.program.engine.recording import Effect
 from checks.program.engine.values import (
     NO_LABELS,
     Adapted,
@@ -21,7 +22,7 @@ from checks.program.engine.values import (
     merge_labels,
     merge_symbols,
 )
-from checks.program.trace import AdaptEvent, BlendEvent, CallEvent, LookupEvent, ReportEvent, ScoreEvent
+from checks.program.trace import AdaptEvent, BlendEvent, CallEvent, LookupEvent, Place, ReportEvent, ScoreEvent
 
 
 class Recorder(Machine):
@@ -42,6 +43,7 @@ class Recorder(Machine):
         return self._score(targets, used, frozenset())
 
     def _score(self, targets: frozenset[Data], used: Labels, base: frozenset[int]) -> Value:
+        self.concrete()
         state: set[int] = {label.event for label in used if isinstance(label, Adapted)}
         lookups = {label.event for label in used if isinstance(label, Looked)}
         for ident in lookups:
@@ -109,10 +111,12 @@ class Recorder(Machine):
 
     def note_blend(self, kind: str, scores: Iterable[int], other: Labels = NO_LABELS, detail: str = "") -> None:
         """Record a selection, minimum, scale or gate applied to scores."""
+        self.concrete()
         self.trace.blends.append(BlendEvent(self.steps, self.place(), kind, frozenset(scores), other, detail))
 
     def adapt(self, kind: str, data: Iterable[Data], losses: Iterable[int], targets: Iterable[str]) -> Adapted:
         """Record a change of state by data and return the label that the state then carries."""
+        self.concrete()
         data = frozenset(data)
         key = (self.file, self.line, tuple(self.calls), kind, data)
         known = self._adapt_keys.get(key)
@@ -126,6 +130,7 @@ class Recorder(Machine):
 
     def lookup(self, table: Labels, table_line: int, key: frozenset[Data], mixed: bool, row: bool = False) -> Looked:
         """Record a table read at a key made of tokens."""
+        self.concrete()
         state = frozenset(x.event for x in table if isinstance(x, Adapted))
         for label in table:
             if isinstance(label, Looked):  # an entry of a row that was read before
@@ -165,6 +170,7 @@ class Recorder(Machine):
 
     def narrow(self, value: Value, symbols: frozenset[Symbol]) -> Value:
         """Scores of a selection of the tokens: the same scores, for the narrower region."""
+        self.concrete()
         labels: set[Label] = set()
         for label in value.labels:
             if not isinstance(label, Scored):
@@ -186,6 +192,7 @@ class Recorder(Machine):
 
     def report(self, template: str, value: Value) -> None:
         """Record a score that is printed, written or returned as val_bpb."""
+        self.concrete()
         labels = self.full_labels(value)
         scores = frozenset(x.event for x in labels if isinstance(x, Scored))
         self.trace.reports.append(ReportEvent(self.steps, self.place(), template, scores, labels, self.loop_symbols))
@@ -193,16 +200,40 @@ class Recorder(Machine):
     def call_event(self, name: str, values: Iterable[Value], detail: str = "") -> None:
         """Record a watched call with the data that it was given."""
         data = frozenset(d for d in merge_labels(values) if isinstance(d, Data) and d.role != "path")
-        self.trace.calls.append(CallEvent(self.steps, self.place(), name, data, self.loop_symbols, detail))
+        self.emit(self._effect("call", name, data, detail))
 
     def note_read(self, labels: Labels, detail: str = "") -> None:
         """Record that training tokens, or what was computed from them, are read here; each line and path of calls once."""
-        data = frozenset(x for x in labels if isinstance(x, Data) and x.source == "train" and x.role != "path")
+        data = frozenset([x for x in labels if type(x) is Data and x.source == "train" and x.role != "path"])
         if not data:
             return
         derived = any(isinstance(x, Uses) or (isinstance(x, Flag) and x.name == "counts") for x in labels)
-        name = "train-derived" if derived else "train-read"
-        key = (name, self.file, self.line, tuple(self.calls))
-        if key not in self._read_keys:
-            self._read_keys.add(key)
-            self.trace.calls.append(CallEvent(self.steps, self.place(), name, data, self.loop_symbols, detail))
+        self.emit(self._effect("read", "train-derived" if derived else "train-read", data, detail))
+
+    def loop_exit(self, loop: int, line: int) -> None:
+        """Record that a loop ends here."""
+        self.emit(Effect("exit", self.steps, self.file, line, self.function, tuple(self.calls), ident=loop))
+
+    def _effect(self, kind: str, name: str, data: Labels, detail: str) -> Effect:
+        place = (self.file, self.line, self.function, tuple(self.calls))
+        return Effect(kind, self.steps, *place, name, data, self.loop_symbols, detail)
+
+    def emit(self, effect: Effect) -> None:
+        """Put an effect into the trace, or into the recording that runs."""
+        recording = self.recordings[-1] if self.recordings else None
+        if effect.kind == "read":
+            key = (effect.name, effect.file, effect.line, effect.calls)
+            noted = self._read_keys if recording is None else recording.noted
+            if key in noted:
+                return
+            noted.add(key)
+        if recording is not None:
+            recording.log.append(effect.within(recording))
+            return
+        place = Place(effect.file, effect.line, effect.function, effect.calls[-12:])
+        if effect.kind == "exit":
+            self.trace.loop_exits[effect.ident] = effect.at
+            self.trace.loop_places[effect.ident] = place
+            return
+        data: frozenset[Data] = effect.data  # type: ignore[assignment]
+        self.trace.calls.append(CallEvent(effect.at, place, effect.name, data, effect.loops, effect.detail))

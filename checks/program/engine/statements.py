@@ -62,6 +62,7 @@ class Statements(Definitions):
         self.line = node.lineno
         for label in value.labels:
             if isinstance(label, Scored):
+                self.concrete()
                 self.trace.accumulated.setdefault(label.event, self.place(node.lineno))
         read = any(isinstance(x, Looked) for x in old.labels)  # indexing by an array copies: the table stays as it is
         if not read and any(isinstance(r, (Cell, Parameters)) for r in old.refs):

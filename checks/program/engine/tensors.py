@@ -204,6 +204,7 @@ class Tensors(Functions):
 
     def _fn_save(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Write state to a file or buffer: what is read back depends on it."""
+        self.concrete()
         state: set[Adapted | Flag] = set()
         for path in args:
             if isinstance(path.const, str):

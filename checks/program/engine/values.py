@@ -323,6 +323,7 @@ class Scope:
     parent: Scope | None = None
     declared: dict[str, Scope] = field(default_factory=dict)
     module: str = ""
+    born: int = field(default_factory=lambda: Heap.counter)
 
     def lookup(self, name: str) -> Value | None:
         """Find a variable, innermost scope first."""

@@ -1,0 +1,335 @@
+"""The arguments of a call up to a renaming: what a summary of the call is kept under, and how it is made concrete again.
+
+The engine looks at a label's kind, at the source and role of token data, and at which values carry it; not at which
+module, adaptation, selection or loop iteration it names. So two calls whose arguments carry labels in the same pattern
+take the same path. ``abstract`` replaces what is only named by stand-ins: all modules (``Uses``) that occur in exactly
+the same arguments by one, adaptations, selections of one split and loop symbols likewise; ``Concrete`` puts back what
+the stand-ins stand for. Scores, look-ups and flags keep their identity, because the engine looks into them.
+
+The one place that compares selections (a key that mixes two of them) notes what it compared, see ``Recording.apart``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from checks.program.engine.values import (
+    NO_LABELS,
+    NO_SYMBOLS,
+    Adapted,
+    Cell,
+    Data,
+    Heap,
+    Label,
+    Labels,
+    Mapping,
+    Sequence,
+    Symbol,
+    Uses,
+    Value,
+)
+
+_LOOPS, _WHILE, _SYMBOL, _ARGUMENT, _HEAP, _DATA = range(6)
+
+
+class Beyond(Exception):
+    """A value that no summary can speak of."""
+
+
+def stand_in(serial: int, space: int, number: int) -> int:
+    """A negative number that no other recording, and nothing real, uses."""
+    return -((number << 40) | (serial << 3) | space) - (1 << 62)
+
+
+@dataclass
+class Form:
+    """Abstracted arguments.
+
+    ``key`` is equal for calls that differ only by renaming. ``modules``, ``adapted`` and ``symbols`` say what the
+    stand-ins of each pattern stand for; a pattern is the set of arguments (a bit mask) in which a label occurs.
+    """
+
+    args: list[Value]
+    keywords: dict[str, Value]
+    key: object = None
+    flat: list[Value] = field(default_factory=list)
+    data: dict[tuple[str, str, int], set[Data]] = field(default_factory=dict)
+    selections: dict[Data, int] = field(default_factory=dict)
+    modules: dict[int, set[Label]] = field(default_factory=dict)
+    adapted: dict[int, set[Label]] = field(default_factory=dict)
+    symbols: dict[int, set[Symbol]] = field(default_factory=dict)
+    patterns: dict[Symbol, int] = field(default_factory=dict)
+
+
+def abstract(args: list[Value], keywords: dict[str, Value]) -> Form:
+    """Find the pattern of labels and symbols in the arguments of a call.
+
+    Raises ``Beyond`` for arguments that are looked into: loop counters, constants that cannot be compared.
+    """
+    form = Form(args, keywords)
+    shape = [_flatten(v, form.flat) for v in args]
+    named = [(name, _flatten(v, form.flat)) for name, v in keywords.items()]
+    where: dict[Label, int] = {}
+    symbols: dict[Symbol, int] = {}
+    kept: list[Labels] = []
+    for index, value in enumerate(form.flat):
+        bit = 1 << index
+        if value.labels:
+            kept.append(_note(value.labels, bit, where))
+        else:
+            kept.append(NO_LABELS)
+        for symbol in value.symbols:
+            symbols[symbol] = symbols.get(symbol, 0) | bit
+    for label, mask in where.items():
+        kind = type(label)
+        if kind is Uses:
+            form.modules.setdefault(mask, set()).add(label)
+        elif kind is Adapted:
+            form.adapted.setdefault(mask, set()).add(label)
+        elif kind is Data:
+            form.data.setdefault((label.source, label.role, mask), set()).add(label)  # type: ignore[union-attr, arg-type]
+    form.patterns = symbols
+    for index, group in enumerate(sorted(form.data)):
+        form.selections.update(dict.fromkeys(form.data[group], index))
+    for symbol, mask in symbols.items():
+        form.symbols.setdefault(mask, set()).add(symbol)
+    form.key = (
+        tuple(shape), tuple(named), tuple(kept), frozenset(form.data),
+        frozenset(form.modules), frozenset(form.adapted), frozenset(form.symbols),
+    )  # fmt: skip
+    return form
+
+
+def _note(labels: Labels, bit: int, where: dict[Label, int]) -> Labels:
+    """Note where the labels that are only named occur; return the others."""
+    kept = []
+    for label in labels:
+        kind = type(label)
+        if kind is Uses or kind is Data or kind is Adapted:
+            where[label] = where.get(label, 0) | bit
+        else:
+            kept.append(label)
+    return frozenset(kept) if kept else NO_LABELS
+
+
+def _flatten(value: Value, flat: list[Value]) -> object:
+    """What of a value has to be the same; its labels are left to the caller. Tuples are taken apart."""
+    if value.loop:
+        raise Beyond
+    flat.append(value)
+    refs = tuple([_row(r, flat) if type(r) is Sequence and not r.mutable else r.ident for r in value.refs])
+    const = value.const
+    if type(const) is tuple:
+        const = (tuple, tuple([(type(c), c) for c in const]))
+    try:
+        hash(const)
+    except TypeError:
+        raise Beyond from None
+    return (type(const), const, refs, value.text, value.later)
+
+
+def _row(row: Sequence, flat: list[Value]) -> object:
+    if row.labels:
+        raise Beyond
+    return (row.exact, tuple([_flatten(item, flat) for item in row.items]))
+
+
+class Abstracted:
+    """The arguments with stand-ins, for one recording (``serial``)."""
+
+    def __init__(self, form: Form, serial: int) -> None:
+        self.form = form
+        self.serial = serial
+        self._rows: dict[int, Heap] = {}
+        self.args = [self._value(v) for v in form.args]
+        self.keywords = {name: self._value(v) for name, v in form.keywords.items()}
+
+    def _value(self, value: Value) -> Value:
+        refs = value.refs
+        if any([type(r) is Sequence and not r.mutable for r in refs]):
+            refs = tuple([self._row(r) if type(r) is Sequence and not r.mutable else r for r in refs])
+        elif not value.labels and not value.symbols:
+            return value
+        return Value(
+            value.const, refs, self._labels(value.labels), self._symbols(value.symbols), value.text, 0, value.later
+        )
+
+    def _row(self, row: Sequence) -> Heap:
+        known = self._rows.get(row.ident)
+        if known is None:
+            known = Sequence([self._value(item) for item in row.items], row.exact, False, row.line)
+            self._rows[row.ident] = known
+        return known
+
+    def _symbols(self, symbols: frozenset[Symbol]) -> frozenset[Symbol]:
+        patterns, serial = self.form.patterns, self.serial
+        return frozenset([(stand_in(serial, _SYMBOL, patterns[s]), 0) for s in symbols]) if symbols else symbols
+
+    def _labels(self, labels: Labels) -> Labels:
+        if not labels:
+            return labels
+        form, serial = self.form, self.serial
+        out: list[Label] = []
+        for label in labels:
+            kind = type(label)
+            if kind is Data:
+                symbol = (stand_in(serial, _DATA, form.selections[label]), 0)  # type: ignore[index]
+                out.append(Data(label.source, frozenset([symbol]), label.role))  # type: ignore[union-attr]
+            elif kind is not Uses and kind is not Adapted:
+                out.append(label)
+        out += [
+            Uses(stand_in(serial, _ARGUMENT, m)) for m, group in form.modules.items() if not group.isdisjoint(labels)
+        ]
+        out += [
+            Adapted(stand_in(serial, _ARGUMENT, m)) for m, group in form.adapted.items() if not group.isdisjoint(labels)
+        ]
+        return frozenset(out)
+
+
+def loops_stand_in(serial: int) -> Symbol:
+    """Stands for all running loops."""
+    return (stand_in(serial, _LOOPS, 0), 0)
+
+
+def while_stand_in(serial: int) -> Symbol:
+    """Stands for all running ``while`` loops."""
+    return (stand_in(serial, _WHILE, 0), 0)
+
+
+def state_stand_in(serial: int, group: int) -> Adapted:
+    """Stands for the adaptations that one group of objects carries."""
+    return Adapted(stand_in(serial, _HEAP, group))
+
+
+class Concrete:
+    """Puts back, in what a recording returned, the labels and symbols of one call."""
+
+    def __init__(
+        self, form: Form, serial: int, groups: list[Labels], loops: Iterable[Symbol], while_loops: Iterable[Symbol]
+    ) -> None:
+        self._symbol: dict[Symbol, frozenset[Symbol]] = {
+            (stand_in(serial, _SYMBOL, mask), 0): frozenset(group) for mask, group in form.symbols.items()
+        }
+        self._symbol[loops_stand_in(serial)] = frozenset(loops)
+        self._symbol[while_stand_in(serial)] = frozenset(while_loops)
+        self._label: dict[Label, Iterable[Label]] = {}
+        for mask, modules in form.modules.items():
+            self._label[Uses(stand_in(serial, _ARGUMENT, mask))] = modules
+        for mask, adapted in form.adapted.items():
+            self._label[Adapted(stand_in(serial, _ARGUMENT, mask))] = adapted
+        for index, group in enumerate(groups):
+            self._label[state_stand_in(serial, index)] = group
+        self._data: dict[Symbol, set[frozenset[Symbol]]] = {}
+        for data, index in form.selections.items():
+            self._data.setdefault((stand_in(serial, _DATA, index), 0), set()).add(data.symbols)
+        self._known: dict[Labels, Labels] = {}
+        self._copies: dict[int, Heap] = {}
+
+    def symbols(self, symbols: frozenset[Symbol]) -> frozenset[Symbol]:
+        """The real symbols."""
+        if not symbols:
+            return symbols
+        if len(symbols) == 1:
+            (symbol,) = symbols
+            return self._symbol.get(symbol, symbols)
+        return frozenset().union(*[self._symbol.get(s, (s,)) for s in symbols])
+
+    def labels(self, labels: Labels) -> Labels:
+        """The real labels."""
+        if not labels:
+            return labels
+        known = self._known.get(labels)
+        if known is None:
+            out: set[Label] = set()
+            for label in labels:
+                if type(label) is Data:
+                    out.update(self._selections(label))
+                    continue
+                group = self._label.get(label)
+                if group is None:
+                    out.add(label)
+                else:
+                    out.update(group)
+            known = self._known[labels] = frozenset(out)
+        return known
+
+    def _selections(self, data: Data) -> Iterable[Data]:
+        for symbol in data.symbols:
+            if symbol in self._data:
+                more = self.symbols(data.symbols - {symbol})
+                return [Data(data.source, more | symbols, data.role) for symbols in self._data[symbol]]
+        return (Data(data.source, self.symbols(data.symbols), data.role),)
+
+    def value(self, value: Value, since: int, made: frozenset[Symbol], passes: frozenset[Symbol]) -> Value:
+        """The real value; lists, dicts and tensors made after ``since`` are made anew.
+
+        ``made`` are the passes that ran when the recording was made, ``passes`` those that run now.
+        """
+        refs = value.refs
+        for ref in refs:
+            if ref.ident > since:
+                refs = tuple([self._copy(r, since, made, passes) if r.ident > since else r for r in refs])
+                break
+        else:
+            if not value.labels and not value.symbols:
+                return value
+        return Value(
+            value.const,
+            refs,
+            self.labels(value.labels),
+            self.symbols(value.symbols),
+            value.text,
+            value.loop,
+            value.later,
+        )
+
+    def _copy(self, heap: Heap, since: int, made: frozenset[Symbol], passes: frozenset[Symbol]) -> Heap:
+        known = self._copies.get(heap.ident)
+        if known is not None:
+            return known
+        kind = type(heap)
+        new: Heap
+        if isinstance(heap, Sequence):
+            new = self._copies[heap.ident] = Sequence([], heap.exact, heap.mutable, heap.line)
+            new.items = [self.value(i, since, made, passes) for i in heap.items]
+        elif isinstance(heap, Mapping):
+            new = self._copies[heap.ident] = Mapping(None, None, heap.line)
+            new.items = {k: self.value(v, since, made, passes) for k, v in heap.items.items()}
+            new.rest = self.value(heap.rest, since, made, passes) if heap.rest is not None else None
+            new.keys_known = heap.keys_known
+        elif kind is Cell and isinstance(heap, Cell):
+            new = self._copies[heap.ident] = Cell(heap.line, (), heap.parameter)
+            new.table, new.owned = heap.table, heap.owned
+            new.made = (heap.made - made) | passes if heap.made else NO_SYMBOLS
+        else:
+            raise Beyond
+        new.labels.update(self.labels(frozenset(heap.labels)))
+        return new
+
+
+def copyable(value: Value, since: int, until: int, seen: set[int]) -> bool:
+    """Whether ``Concrete`` can make a value anew: what was made in between is lists, dicts and tensors only."""
+    for loop, _ in value.symbols:
+        if since < loop <= until:
+            return False
+    for label in value.labels:
+        if type(label) is Uses and label.ident > since:
+            return False
+        if type(label) is Data and any([since < loop <= until for loop, _ in label.symbols]):
+            return False
+    for ref in value.refs:
+        if ref.ident <= since or ref.ident in seen:
+            continue
+        seen.add(ref.ident)
+        if isinstance(ref, Sequence):
+            inner = ref.items
+        elif isinstance(ref, Mapping):
+            inner = [*ref.items.values(), *([ref.rest] if ref.rest is not None else [])]
+        elif type(ref) is Cell:
+            inner = []
+        else:
+            return False
+        if not all([copyable(v, since, until, seen) for v in (*inner, Value(labels=frozenset(ref.labels)))]):
+            return False
+    return True
