@@ -108,15 +108,15 @@ class Items(Access):
 
     def _part_of(self, data: frozenset[Data], index: Labels) -> frozenset[Flag]:
         """Flags for a selection that leaves tokens of a split out: the first so many of all, or random ones."""
-        for label in index:
-            if isinstance(label, Flag) and label.name == "random":
-                return frozenset({Flag("partial", label.line, (self.file, "random places"))})
+        random = [x.line for x in index if isinstance(x, Flag) and x.name == "random"]
+        if random:
+            return frozenset({Flag("partial", min(random), (self.file, "random places"))})
+        heads = [x.detail for x in index if isinstance(x, Flag) and x.name == "head"]
+        if heads:
+            self.concrete()  # which loops run
             running = {loop for loop, _ in self.loops}
-            whole = not any(loop in running for d in data for loop, _ in d.symbols)
-            if isinstance(label, Flag) and label.name == "head":
-                self.concrete()
-            if isinstance(label, Flag) and label.name == "head" and whole:
-                return frozenset({Flag("partial", self.line, (self.file, f"the first {label.detail:,}"))})
+            if not any(loop in running for d in data for loop, _ in d.symbols):
+                return frozenset({Flag("partial", self.line, (self.file, f"the first {min(heads):,}"))})
         return frozenset()
 
     def read_table(self, owner: Value, labels: Labels, index: Value) -> Value:
