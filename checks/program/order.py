@@ -12,8 +12,7 @@ from checks.program.trace import AdaptEvent, ReportEvent, ScoreEvent, Trace
 _RUNNING = re.compile(
     r"running|progress|chunk ?\[|\brank\b|\bbatch|best_|  ttt|eval \[|diagnostic|pre[-_ ]?quant|pre[-_ ]?ttt", re.I
 )
-
-
+_DIAGNOSTIC = re.compile(r"diagnostic|pre[-_ ]?quant|pre[-_ ]?ttt", re.I)
 _LABEL = 6
 
 
@@ -33,10 +32,10 @@ def headline(trace: Trace, label: str = "") -> list[ReportEvent]:
     if label:
         named = [r for r in candidates if same_label(r.template, label)]
         if named:
-            return [
-                r for r in candidates if r.place.line == named[-1].place.line and r.place.file == named[-1].place.file
-            ][-1:]
+            return named[-1:]
     plain = [r for r in candidates if not _RUNNING.search(r.template) and not _in_score_loop(r, trace)]
+    if label and not plain and any(_DIAGNOSTIC.search(r.template) for r in candidates[-1:]):
+        return []  # the number of the log is printed by a statement that was not found
     return (plain or candidates)[-1:]
 
 

@@ -19,6 +19,7 @@ from checks.program.engine.values import (
     Gradient,
     Heap,
     Instance,
+    Label,
     Labels,
     Mapping,
     ModuleRef,
@@ -67,6 +68,11 @@ def data_of(labels: Labels) -> frozenset[Data]:
     return frozenset(x for x in labels if isinstance(x, Data) and x.role != "path")
 
 
+def is_gradient(label: Label) -> bool:
+    """Whether a label marks a gradient: of a direction, not of the state that moved along it."""
+    return isinstance(label, Flag) and label.name == "gradient"
+
+
 def opened(labels: Labels) -> Labels:
     """Labels of what a file holds, from the labels of its name."""
     return frozenset(Data(x.source, x.symbols, "") if isinstance(x, Data) and x.role == "path" else x for x in labels)
@@ -111,7 +117,7 @@ class Access(Summaries):
 
     def items(self, value: Value) -> tuple[list[Value], bool]:
         """The items of an iterable and whether these are all, in order."""
-        for ref in value.refs:
+        for ref in fullest(value):
             if isinstance(ref, Sequence):
                 return ref.items, ref.exact
             if isinstance(ref, Mapping):
@@ -125,7 +131,7 @@ class Access(Summaries):
     def iterations(self, value: Value, node: object) -> Iterator[tuple[Value, Symbol | None, bool]]:
         """The iterations of a loop to interpret: element, loop symbol, and whether this is exactly what will run."""
         loop = id(node) if not isinstance(node, Heap) else node.ident
-        ref = value.refs[0] if value.refs else None
+        ref = next(iter(fullest(value)), None)
         if isinstance(ref, Range):
             yield from _range(ref, loop)
         elif isinstance(ref, Zipped):
@@ -290,7 +296,7 @@ class Access(Summaries):
 
     def set_state(self, ref: Heap, labels: Labels) -> None:
         """Replace the state of an object and all it owns (weakly when it may not happen)."""
-        kept = {x for x in labels if not isinstance(x, (Data, Scored))}
+        kept = {x for x in labels if not isinstance(x, (Data, Scored)) and not is_gradient(x)}
         if not self.maybe:
             for item in self.owned(ref):
                 if isinstance(item, (Cell, Instance)) and item.labels:
@@ -344,6 +350,13 @@ def _range(ref: Range, loop: int) -> Iterator[tuple[Value, Symbol | None, bool]]
         const = last if 1 < count <= _KNOWN_COUNT else UNKNOWN
         later = isinstance(start, int) and start >= 0 and not (isinstance(step, int) and step < 0)
         yield Value(const, symbols=outer | {(loop, 1)}, loop=loop, later=later), (loop, 1), True
+
+
+def fullest(value: Value) -> tuple[Heap, ...]:
+    """What a value may stand for; of several lists (``return []`` in a guard) the one with the most items first."""
+    if len(value.refs) > 1 and isinstance(value.refs[0], Sequence):
+        return tuple(sorted(value.refs, key=lambda r: -len(r.items) if isinstance(r, Sequence) else 0))
+    return tuple(value.refs)
 
 
 def _views(value: Value) -> tuple[Heap, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checks.program.engine.access import data_of
+from checks.program.engine.access import data_of, is_gradient
 from checks.program.engine.library import _RESET
 from checks.program.engine.tensors import Tensors
 from checks.program.engine.values import (
@@ -145,14 +145,21 @@ class Gradients(Tensors):
                     target.table = kind == "table"
                 target.labels.add(self.adapt(kind, key, scored, (f"line {target.line}",)))
                 self.touch()
-            elif labels - target.labels:
-                target.labels |= labels
-                self.touch()
+            else:
+                self.absorb(target, labels)
         blended = self.blend([owner, *args])
         if any(isinstance(r, Cell) and r.table for r in owner.refs):
             labels = frozenset(x for x in labels - key if not (isinstance(x, Flag) and x.name == "counts"))
         kept = labels - key if any(isinstance(r, (Parameters, Instance)) for r in owner.refs) else labels
         return blended or Value(refs=owner.refs, labels=owner.labels | kept, symbols=owner.symbols)
+
+    def absorb(self, target: Heap, labels: Labels) -> None:
+        """Add labels to what holds them; weights that moved along a gradient are no gradient themselves."""
+        if isinstance(target, Instance) or (isinstance(target, Cell) and (target.parameter or target.owned)):
+            labels = frozenset(x for x in labels if not is_gradient(x))
+        if labels - target.labels:
+            target.labels |= labels
+            self.touch()
 
     def gradient_scores(self, labels: Labels) -> list[int]:
         """The losses that gradients among the labels come from."""

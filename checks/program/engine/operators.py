@@ -30,6 +30,7 @@ _DATA_FILE = re.compile(
     r"fineweb_(train|val)|(?:^|[/_*])(train|val)(?:idation)?(?:_[\w{}*.]*|[\d{}*]*)\.(?:bin|npy|npz|parquet|u16|tokens)|"
     r"(?:^|/)(train|val)_?[\w{}]*\*|(docs_selected)"
 )
+_PERCENT = re.compile(r"%[-+ #0]*[\d*]*(?:\.\d+)?[a-zA-Z]")
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
@@ -70,7 +71,8 @@ class Operators(Calls):
                     return self._text(folded, True, [left, right])
                 return Value(folded, symbols=left.symbols | right.symbols, text=shift(op, left, right))
         if op is ast.Mod and left.text and isinstance(left.const, str):
-            return self._text(left.text, False, [Value(labels=self.full_labels(right), symbols=right.symbols)])
+            filled = Value(labels=self.full_labels(right), symbols=right.symbols)
+            return self._text(_PERCENT.sub("{}", left.text), False, [filled])
         if op is ast.Add and left.refs and right.refs and isinstance(left.refs[0], Sequence):
             joined = [r for v in (left, right) for r in v.refs if isinstance(r, Sequence)]
             items = [i for s in joined for i in s.items][:24]

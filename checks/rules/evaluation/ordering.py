@@ -15,7 +15,7 @@ from checks.verdict import Evidence, Finding
 def undecidable(case: Case, say: Verdicts) -> Finding | None:
     """The finding of a rule that needs the program where the program could not be analysed; None when it was."""
     program = case.program
-    if program.trace is not None and (program.reports or not case.program.trace or program.trace.reports):
+    if program.trace is not None and program.reports:
         return None
     script = program.headline or case.submission.script or ""
     where = [Evidence(_shown(program, script), 0, 0, "", program.failure or "no report of a score was found")]

@@ -54,19 +54,42 @@ def scored_loops(program: Program) -> set[int]:
 
 
 def training_end(program: Program) -> tuple[int, Place] | None:
-    """Position and place of the last training loop without scores of the headline; None when there is none."""
+    """Position and place of the last training loop without scores of the headline; None when there is none.
+
+    Where the headline is printed by the training loop itself (its last step evaluates, prints and breaks), that loop is
+    the last one.
+    """
     trace = program.trace
     if trace is None:
         return None
     scored = scored_loops(program)
     first = first_score(program)
-    ends: list[tuple[int, Place]] = []
-    for step in training_steps(program):
-        loops = [loop for loop, _ in step.loops if loop in trace.loop_exits and loop not in scored]
-        outer = max(loops, key=lambda loop: trace.loop_exits[loop], default=None)
-        if outer is not None and (first is None or trace.loop_exits[outer] <= first.at):
-            ends.append((trace.loop_exits[outer], trace.loop_places[outer]))
-    return max(ends, key=lambda e: e[0], default=None)
+    ends = [
+        (trace.loop_exits[loop], trace.loop_places[loop])
+        for loop in _outermost(trace, training_steps(program), scored)
+        if first is None or trace.loop_exits[loop] <= first.at
+    ]
+    last = max(ends, key=lambda e: e[0], default=None)
+    around = training_loops(program) & scored
+    if last is not None and around:
+        loop = max(around, key=lambda loop: trace.loop_exits[loop])
+        return trace.loop_exits[loop], trace.loop_places[loop]
+    return last
+
+
+def training_loops(program: Program) -> set[int]:
+    """The outermost loops that step on training data."""
+    return _outermost(program.trace, training_steps(program), set()) if program.trace is not None else set()
+
+
+def _outermost(trace: Trace, steps: Iterable[AdaptEvent], without: set[int]) -> set[int]:
+    """Of each step's loops the one that ends last, ``without`` aside."""
+    found = set()
+    for step in steps:
+        loops = [loop for loop, _ in step.loops if loop in trace.loop_exits and loop not in without]
+        if loops:
+            found.add(max(loops, key=lambda loop: trace.loop_exits[loop]))
+    return found
 
 
 def first_score(program: Program) -> ScoreEvent | None:
@@ -74,9 +97,13 @@ def first_score(program: Program) -> ScoreEvent | None:
     return min(ordering.headline_scores(program), key=lambda s: s.at, default=None)
 
 
-def read_after(trace: Trace, position: int) -> list[CallEvent]:
-    """Reads of training tokens, and calls of the model on them, after a position."""
-    return [c for c in trace.calls if c.at > position and c.name in READS and from_train(c.data)]
+def read_after(program: Program, position: int) -> list[CallEvent]:
+    """Reads of training tokens, and calls of the model on them, after a position and outside every training loop."""
+    if program.trace is None:
+        return []
+    loops = training_loops(program)
+    reads = [c for c in program.trace.calls if c.at > position and c.name in READS and from_train(c.data)]
+    return [c for c in reads if not loops & {loop for loop, _ in c.loops}]
 
 
 def artifact_lines(score: ScoreEvent) -> list[tuple[str, int]]:

@@ -22,10 +22,10 @@ def check(case: Case) -> Finding:
             ordering.unique([*replayed, *_reports(case)]),
             "Adapt in evaluation on validation tokens that are scored already, and on nothing else.",
         )
-    trace, end = case.program.trace, phases.training_end(case.program)
-    reads = phases.read_after(trace, end[0]) if trace is not None and end is not None else []
+    end = phases.training_end(case.program)
+    reads = phases.read_after(case.program, end[0]) if end is not None else []
     first = phases.first_score(case.program)
-    reads = [r for r in reads if first is None or r.at <= first.at] or reads
+    reads = [r for r in reads if first is None or r.at <= first.at]
     if reads and end is not None:
         return _by_clock(case, say, reads, end[1])
     unknown = ordering.undecidable(case, say)
