@@ -182,8 +182,7 @@ def _final_label(runs: Sequence[Run], claimed: Sequence[float]) -> str:
                 finals[score.label] = finals.get(score.label, 0) + 1
         for label, value in latest.items():
             by_label.setdefault(label, []).append(value)
-    last = list(finals)[-1] if finals else ""
-    last = max(finals, key=lambda label: (finals[label], label.endswith("exact")), default=last)
+    last = max(finals, key=lambda x: (finals[x], x.endswith("exact"), not x.startswith("step")), default="")
 
     def distance(label: str, claim: float) -> float:
         values = by_label[label]

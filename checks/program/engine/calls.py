@@ -97,7 +97,7 @@ class Calls(Methods):
         )
         if not module or not isinstance(instance, Instance) or function.name in ("__init__", "_init_weights", "reset"):
             return self.call_function(function, [target.owner, *args], keywords, None)
-        if target.name in ("forward", "__call__") and not self.modules_active:
+        if target.name.startswith(("forward", "__call__")) and not self.modules_active:
             self.call_event("model", [*args, *keywords.values()])
         self.modules_active.append(instance)
         try:
@@ -106,6 +106,10 @@ class Calls(Methods):
             self.modules_active.pop()
         if target.name in ("forward", "__call__"):
             self.run_hooks(instance, args, result)
+        if target.name == "load_state_dict" and args:  # written by the user: it takes the state, however it copies
+            self.maybe += 1
+            self.set_state(instance, self.adapted_by(self.full_labels(args[0]), "inplace"))
+            self.maybe -= 1
         return self.module_output(instance, result)
 
     def module_output(self, instance: Instance, result: Value) -> Value:

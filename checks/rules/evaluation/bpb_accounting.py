@@ -11,6 +11,7 @@ from checks.rules.counted import counted, finals, with_score
 from checks.rules.evaluation.byte_accounting_code import by_code
 from checks.rules.evaluation.fingerprints import Coverage, coverage
 from checks.rules.evaluation.halves import together
+from checks.rules.evaluation.partial_val import limited
 from checks.rules.places import name_run, of_folder, of_run
 from checks.submission.model import Run
 from checks.verdict import Evidence, Finding, Group
@@ -36,6 +37,13 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
     wrong = [(r, c, miss) for r, c in found if (miss := _miscount(case, c)) is not None]
     apart = [(r, c) for r, c, miss in wrong if not miss.known and miss.factor > 1 and _others_fit(case, r, c)]
     wrong = [row for row in wrong if (row[0], row[1]) not in apart]
+    limit = limited(case, runs) if wrong else None
+    if limit is not None:
+        return say.unknown(
+            f"Only {limit[1].value} tokens were scored ({limit[0]}): their bytes per token need not be the split's.",
+            [_pair(case, r, c) for r, c, _ in wrong],
+            "Score the whole validation split, as the reference does.",
+        )
     if wrong:
         run, cover, miss = max(wrong, key=lambda row: row[2].factor)
         where = len({(r.log, r.index) for r, _, _ in wrong})

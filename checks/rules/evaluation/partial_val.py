@@ -16,7 +16,7 @@ from checks.verdict import Evidence, Finding, Group
 CODE = "partial-val"
 
 _LIMIT = re.compile(
-    r"^(VAL|EVAL|PPM|TTT_EVAL|NGRAM|BYTE)\w*(LIMIT|SUBSET|MAX)\w*(TOKENS?|DOCS?|SEQS?|BATCHES)?$|^(VAL|EVAL)_MAX_(TOKENS|DOCS|SEQS|BATCHES)$"
+    r"^(VAL|EVAL|PPM|NGRAM|BYTE|[A-Z]+_EVAL)\w*(LIMIT|SUBSET|MAX)\w*(TOKENS?|DOCS?|SEQS?|BATCHES)?$|^(VAL|EVAL)_MAX_(TOKENS|DOCS|SEQS|BATCHES)$"
 )
 _TOKENS = re.compile(r"TOKENS?$")
 _PLACE = re.compile(r"(?:default )?(.+):(\d+)$")
@@ -45,7 +45,7 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
             [_tokens(case, r, c) for r, c, _ in short],
             clears,
         )
-    if limit := _limited(case, runs):
+    if limit := limited(case, runs):
         name, setting, tokens = limit
         return say.fail(
             f"{name} limits the scored validation data to {setting.value} tokens of {tokens:,}.",
@@ -84,7 +84,7 @@ def _share(case: Case, cover: Coverage) -> float | None:
     return 1.0 if cover.byte_share > 1 - tolerance else cover.byte_share
 
 
-def _limited(case: Case, runs: tuple[Run, ...]) -> tuple[str, Setting, int] | None:
+def limited(case: Case, runs: tuple[Run, ...]) -> tuple[str, Setting, int] | None:
     """A token limit of the configuration that bites in the evaluation that the headline came from."""
     tokens = max((r.val_tokens or 0 for r in runs), default=0)
     labels = " ".join(str(r.details.get("score_label", "")) for r in runs).lower()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from checks.program.engine.values import Flag, Uses
-from checks.program.trace import ScoreEvent, Trace
+from checks.program.program import Program
+from checks.program.trace import Place, ReportEvent, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering, phases
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "roundtrip"
+_PROGRESS = re.compile(r"\bstep\b|train_time|\biter\b|\bepoch\b", re.I)
+_BINARY = re.compile(r"""["'][wa]b|save""")
 
 
 def check(case: Case) -> Finding:
@@ -37,11 +43,23 @@ def _raw(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[ScoreEvent]
     if not own or any(phases.artifact_lines(s) for s in scores) or phases.training_end(case.program) is None:
         return []
     steps = phases.training_steps(case.program)
-    if {loop for a in steps for loop, _ in a.loops} & {loop for r in case.program.reports for loop, _ in r.loops}:
+    in_training = {loop for a in steps for loop, _ in a.loops} & {
+        loop for r in case.program.reports for loop, _ in r.loops
+    }
+    if in_training and not _repeats_progress(trace, case.program.reports):
         return []
     trained = {a.ident for a in steps}
     in_memory = any(s.state & trained for s in own) or _overwritten(trace, own)
     return own if in_memory else []
+
+
+def _repeats_progress(trace: Trace, reports: Iterable[ReportEvent]) -> bool:
+    """Whether the headline is the validation of the training loop, printed once more under a final label."""
+    return all(
+        not _PROGRESS.search(r.template)
+        and any(o.scores == r.scores and _PROGRESS.search(o.template) for o in trace.reports)
+        for r in reports
+    )
 
 
 def _overwritten(trace: Trace, scores: list[ScoreEvent]) -> bool:
@@ -55,12 +73,21 @@ def _evidence(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[Eviden
     score = scores[0]
     rows = [program.evidence(score.place, "loss of the headline", "score")]
     rows += phases.leading_calls(program, score.place, "calls the evaluation")
-    loads = {x for x in score.used if isinstance(x, Flag) and x.name == "loaded"}
-    rows += [program.at(str(x.detail), x.line, "loads weights from memory") for x in sorted(loads)[:2]]
+    end = phases.training_end(program)
+    loads = sorted(x for x in score.used if isinstance(x, Flag) and x.name == "loaded")
+    if end is not None:  # what is loaded before the training loop is undone by it: the weights of a warm-up
+        loads = [x for x in loads if (str(x.detail), x.line) > (end[1].file, end[1].line) or x.detail != end[1].file]
+    rows += [program.at(str(x.detail), x.line, "loads weights from memory") for x in loads[:2]]
     added = {x for r in program.reports for x in r.labels if isinstance(x, Flag) and x.name == "offset"}
     rows += [program.at(str(x.detail), x.line, "adds a constant to the score") for x in sorted(added)[:2]]
-    exports = [c for c in trace.calls if c.name in ("open-write", "save-file")]
+    writes = [c for c in trace.calls if c.name in ("open-write", "save-file")]
+    exports = [c for c in writes if c.name == "save-file" or _BINARY.search(_line(program, c.place))]
     rows += [program.evidence(c.place, "writes the artifact", "source") for c in exports[-1:]]
     for report in program.reports:
         rows.append(ordering.report_row(program, report))
     return ordering.unique(rows)
+
+
+def _line(program: Program, place: Place) -> str:
+    script = program.scripts.get(place.file)
+    return script.excerpt(place.line) if script is not None else ""

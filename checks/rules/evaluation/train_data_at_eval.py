@@ -54,7 +54,8 @@ def _by_clock(case: Case, say: Verdicts, reads: list[CallEvent], loop: Place) ->
 def _reads(case: Case, reads: list[CallEvent]) -> list[Evidence]:
     """The last selection of tokens and how it is reached, the model run on them, the first read."""
     rows: list[Evidence] = []
-    tokens = [r for r in reads if r.name != "model"]
+    models = {(r.place.file, r.place.line) for r in reads if r.name == "model"}
+    tokens = [r for r in reads if r.name != "model" and not models & set(r.place.calls)]
     for read in dict.fromkeys([*tokens[-1:], *[r for r in reads if r.name == "model"][:1], *tokens[:1]]):
         what = "runs the model on training tokens" if read.name == "model" else "reads training tokens"
         rows.append(case.program.evidence(read.place, what, "source"))

@@ -71,9 +71,10 @@ def _warm_ups(case: Case) -> list[Evidence]:
         return []
     used = {i for s in scores for i in s.state}
     first = min(s.at for s in scores)
+    stepped = [a for a in ordering.val_adaptations(program.trace) if a.kind != "inplace" or a.losses]
     rows = [
         program.evidence(a.place, "takes a step on validation tokens", "adapt")
-        for a in ordering.val_adaptations(program.trace)
+        for a in stepped
         if a.kind in (*KINDS, "free-gradient") and a.ident not in used and a.at < first
     ]
     return ordering.unique(rows)[:4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from checks.program.trace import AdaptEvent
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.verdict import Evidence, Finding, Group
@@ -25,7 +26,7 @@ def check(case: Case) -> Finding:
                 "what is exported depends on activations of validation tokens",
                 "scores with the calibrated weights",
             )
-        rows = [*_collected(case), *rows]
+        rows = [*_collected(case, breaches[0].adapt), *rows]
         return say.fail(
             "The exported weights were calibrated with validation tokens that had not been scored yet.",
             ordering.unique(rows),
@@ -46,14 +47,13 @@ def check(case: Case) -> Finding:
     return say.passed("Nothing that the headline depends on was calibrated on validation tokens.")
 
 
-def _collected(case: Case) -> list[Evidence]:
-    """The calls of the model on validation tokens before the export."""
+def _collected(case: Case, export: AdaptEvent) -> list[Evidence]:
+    """The last calls of the model on validation tokens before the export, those whose loss is reported aside."""
     trace = case.program.trace
     if trace is None:
         return []
-    first = min((s.at for s in ordering.headline_scores(case.program)), default=0)
-    rows = []
-    for call in trace.calls:
-        if call.name == "model" and call.at < first and any(d.source == "val" for d in call.data):
-            rows.append(case.program.evidence(call.place, "runs the model on validation tokens", "source"))
-    return rows[-2:]
+    reported = [trace.scores[i] for r in trace.reports for i in r.scores]
+    scoring = {line for s in reported for line in ((s.place.file, s.place.line), *s.place.calls)}
+    calls = [c for c in trace.calls if c.name == "model" and c.at < export.at and any(d.source == "val" for d in c.data)]
+    calls = [c for c in calls if (c.place.file, c.place.line) not in scoring] or calls
+    return [case.program.evidence(c.place, "runs the model on validation tokens", "source") for c in calls[-2:]]

@@ -29,7 +29,9 @@ def check(case: Case) -> Finding:
             rows += [program.at(*call, "calls the training step") for call in event.place.calls[1:][-2:]]
         rows += [ordering.report_row(program, r) for r in program.reports]
         return _by_date(case, say, "The training loop takes steps on validation tokens.", ordering.unique(rows), clears)
-    selected = [row for _, during, row in ordering.chosen(program) if during]
+    chosen = ordering.chosen(program)
+    after = {(row.file, row.line) for _, during, row in chosen if not during}  # the evaluation itself fits: val-calibration
+    selected = [row for _, during, row in chosen if during and (row.file, row.line) not in after]
     if selected:
         rows = ordering.unique([*selected, *(ordering.report_row(program, r) for r in program.reports)])
         return _by_date(case, say, "Weights are chosen during training by their validation loss.", rows, clears)
