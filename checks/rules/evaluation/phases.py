@@ -54,11 +54,7 @@ def scored_loops(program: Program) -> set[int]:
 
 
 def training_end(program: Program) -> tuple[int, Place] | None:
-    """Position and place of the last training loop without scores of the headline; None when there is none.
-
-    Where the headline is printed by the training loop itself (its last step evaluates, prints and breaks), that loop is
-    the last one.
-    """
+    """Position and place of the last training loop without scores of the headline; None when there is none."""
     trace = program.trace
     if trace is None:
         return None
@@ -69,12 +65,17 @@ def training_end(program: Program) -> tuple[int, Place] | None:
         for loop in _outermost(trace, training_steps(program), scored)
         if first is None or trace.loop_exits[loop] <= first.at
     ]
-    last = max(ends, key=lambda e: e[0], default=None)
-    around = training_loops(program) & scored
-    if last is not None and around:
-        loop = max(around, key=lambda loop: trace.loop_exits[loop])
-        return trace.loop_exits[loop], trace.loop_places[loop]
-    return last
+    return max(ends, key=lambda e: e[0], default=None)
+
+
+def last_training_loop(program: Program) -> tuple[int, Place] | None:
+    """The same, or the training loop that prints the headline itself: its last step evaluates, prints and breaks."""
+    trace = program.trace
+    around = training_loops(program) & scored_loops(program)
+    if trace is None or not around:
+        return training_end(program)
+    loop = max(around, key=lambda loop: trace.loop_exits[loop])
+    return trace.loop_exits[loop], trace.loop_places[loop]
 
 
 def training_loops(program: Program) -> set[int]:

@@ -40,7 +40,7 @@ def check(case: Case) -> Finding:
 def _raw(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[ScoreEvent]:
     """The headline's scores, if the script trains the model that they use and none of them uses an artifact."""
     own = [s for s in scores if any(isinstance(x, Uses) for x in s.used)]
-    if not own or any(phases.artifact_lines(s) for s in scores) or phases.training_end(case.program) is None:
+    if not own or any(phases.artifact_lines(s) for s in scores) or phases.last_training_loop(case.program) is None:
         return []
     steps = phases.training_steps(case.program)
     in_training = {loop for a in steps for loop, _ in a.loops} & {
@@ -55,11 +55,8 @@ def _raw(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[ScoreEvent]
 
 def _repeats_progress(trace: Trace, reports: Iterable[ReportEvent]) -> bool:
     """Whether the headline is the validation of the training loop, printed once more under a final label."""
-    return all(
-        not _PROGRESS.search(r.template)
-        and any(o.scores == r.scores and _PROGRESS.search(o.template) for o in trace.reports)
-        for r in reports
-    )
+    progress = {i for r in trace.reports if _PROGRESS.search(r.template) for i in r.scores}
+    return all(not _PROGRESS.search(r.template) and r.scores <= progress for r in reports)
 
 
 def _overwritten(trace: Trace, scores: list[ScoreEvent]) -> bool:
@@ -73,7 +70,7 @@ def _evidence(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[Eviden
     score = scores[0]
     rows = [program.evidence(score.place, "loss of the headline", "score")]
     rows += phases.leading_calls(program, score.place, "calls the evaluation")
-    end = phases.training_end(program)
+    end = phases.last_training_loop(program)
     loads = sorted(x for x in score.used if isinstance(x, Flag) and x.name == "loaded")
     if end is not None:  # what is loaded before the training loop is undone by it: the weights of a warm-up
         loads = [x for x in loads if (str(x.detail), x.line) > (end[1].file, end[1].line) or x.detail != end[1].file]

@@ -22,7 +22,7 @@ def check(case: Case) -> Finding:
             ordering.unique([*replayed, *_reports(case)]),
             "Adapt in evaluation on validation tokens that are scored already, and on nothing else.",
         )
-    end = phases.training_end(case.program)
+    end = phases.last_training_loop(case.program)
     reads = phases.read_after(case.program, end[0]) if end is not None else []
     first = phases.first_score(case.program)
     reads = [r for r in reads if first is None or r.at <= first.at]

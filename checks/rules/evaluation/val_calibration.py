@@ -54,6 +54,8 @@ def _collected(case: Case, export: AdaptEvent) -> list[Evidence]:
         return []
     reported = [trace.scores[i] for r in trace.reports for i in r.scores]
     scoring = {line for s in reported for line in ((s.place.file, s.place.line), *s.place.calls)}
-    calls = [c for c in trace.calls if c.name == "model" and c.at < export.at and any(d.source == "val" for d in c.data)]
+    calls = [
+        c for c in trace.calls if c.name == "model" and c.at < export.at and any(d.source == "val" for d in c.data)
+    ]
     calls = [c for c in calls if (c.place.file, c.place.line) not in scoring] or calls
     return [case.program.evidence(c.place, "runs the model on validation tokens", "source") for c in calls[-2:]]

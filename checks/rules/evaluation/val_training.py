@@ -30,7 +30,8 @@ def check(case: Case) -> Finding:
         rows += [ordering.report_row(program, r) for r in program.reports]
         return _by_date(case, say, "The training loop takes steps on validation tokens.", ordering.unique(rows), clears)
     chosen = ordering.chosen(program)
-    after = {(row.file, row.line) for _, during, row in chosen if not during}  # the evaluation itself fits: val-calibration
+    # what the evaluation itself fits, wherever it is called, is val-calibration
+    after = {(row.file, row.line) for _, during, row in chosen if not during}
     selected = [row for _, during, row in chosen if during and (row.file, row.line) not in after]
     if selected:
         rows = ordering.unique([*selected, *(ordering.report_row(program, r) for r in program.reports)])
