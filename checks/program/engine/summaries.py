@@ -34,9 +34,9 @@ from checks.program.engine.recording import Concretely, Effect, Recording
 from checks.program.engine.snapshots import Change, Snapshot, TooLarge
 from checks.program.engine.values import NONE, Function, Heap, Instance, Labels, Symbol, Value
 
-_WORTH = 12  # steps that a call must take for a summary to pay
+_WORTH = 20  # steps that a call must take for a summary to pay
 _PATIENCE = 3  # recordings of a function that may fail
-_TRIES = 24  # recordings of a function, from which on replays must be as many
+_TRIES = 48  # recordings of a function, from which on a fifth of the calls must be replayed
 _KEPT = 12  # summaries of one pattern
 
 
@@ -126,7 +126,7 @@ class Summaries(Recorder):
                 raise Concretely  # what failed this recording, fails those around it
             return interpret(args, keywords)
         profile.misses += 1
-        profile.concrete = profile.misses > _TRIES and profile.hits < profile.misses
+        profile.concrete = profile.misses > _TRIES and 4 * profile.hits < profile.misses
         known.append(recorded[0])
         del known[:-_KEPT]
         return self._replay(*recorded, start)
