@@ -1,9 +1,8 @@
-"""All nodes of a tree in one fast walk, remembered on the tree because several readers need them."""
+"""All nodes of a tree or function in one fast walk, remembered on it because several readers need them."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 from typing import Any
 
 _CACHE = "_all_nodes"
@@ -36,24 +35,26 @@ _CHILDREN: dict[type, tuple[str, ...]] = {
 }
 
 
-def nodes(tree: ast.Module) -> list[ast.AST]:
+def nodes(tree: ast.AST) -> list[ast.AST]:
     """Every node of ``tree`` but contexts and operators, parents before children (breadth first)."""
     known: list[ast.AST] | None = tree.__dict__.get(_CACHE)
     if known is not None:
         return known
     out: list[ast.AST] = [tree]
-    add: Callable[[Any], None] = out.append
-    children = _CHILDREN
     for node in out:  # grows while it is walked
-        for name in children[node.__class__]:
-            value: Any = getattr(node, name, None)
-            if value is None:
-                continue
-            if value.__class__ is list:
-                for item in value:
-                    if item.__class__ in children:
-                        add(item)
-            elif value.__class__ in children:
-                add(value)
+        out += children(node)
     setattr(tree, _CACHE, out)
+    return out
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes directly below a node, but contexts and operators, in order."""
+    out: list[ast.AST] = []
+    for name in _CHILDREN[node.__class__]:
+        value: Any = getattr(node, name, None)
+        kind = value.__class__
+        if kind is list:
+            out += [item for item in value if item.__class__ in _CHILDREN]
+        elif kind in _CHILDREN:
+            out.append(value)
     return out

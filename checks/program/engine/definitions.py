@@ -17,6 +17,7 @@ from checks.program.engine.values import (
     Scope,
     Value,
 )
+from checks.program.nodes import children
 
 _CANONICAL = {"np": "numpy", "F": "torch.nn.functional", "th": "torch"}
 _CANONICAL_MODULES = frozenset(
@@ -165,11 +166,11 @@ def _dotted(node: ast.expr) -> str:
 
 
 def _has_yield(node: ast.AST) -> bool:
-    stack = list(ast.iter_child_nodes(node))
+    stack = children(node)
     while stack:
         item = stack.pop()
         if isinstance(item, (ast.Yield, ast.YieldFrom)):
             return True
         if not isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            stack.extend(ast.iter_child_nodes(item))
+            stack.extend(children(item))
     return False

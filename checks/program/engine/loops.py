@@ -13,6 +13,7 @@ from typing import Any
 from checks.program.engine.branching import Branching
 from checks.program.engine.flow import Flow
 from checks.program.engine.values import NOTHING, UNKNOWN, Scope, Value
+from checks.program.nodes import children
 
 
 class Loops(Branching):
@@ -126,5 +127,5 @@ def _carried(node: Any) -> tuple[str, ...]:
             continue
         if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
             names.add(item.id)
-        stack.extend(ast.iter_child_nodes(item))
+        stack.extend(children(item))
     return tuple(names)

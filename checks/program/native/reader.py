@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from checks.program.nodes import nodes
 from checks.program.program import Program
 
 _MAX_SOURCE = 400_000
@@ -88,7 +89,7 @@ def sources(program: Program) -> list[NativeSource]:
         if "{" not in script.text or not _LOOKS_C.search(script.text):
             continue
         tree = program.trees.get(path)
-        for node in ast.walk(tree) if tree is not None else ():
+        for node in nodes(tree) if tree is not None else ():
             if (
                 isinstance(node, ast.Constant)
                 and isinstance(node.value, str)

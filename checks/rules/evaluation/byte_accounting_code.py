@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from checks.program.engine.values import Flag
+from checks.program.nodes import children, nodes
 from checks.program.program import Program
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
@@ -58,19 +59,19 @@ def by_code(case: Case, say: Verdicts) -> Finding | None:
 
 def _scopes(tree: ast.Module) -> Iterator[ast.Module | ast.FunctionDef]:
     yield tree
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.FunctionDef):
             yield node
 
 
 def _own(scope: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a scope without those of functions and classes inside it."""
-    stack = list(ast.iter_child_nodes(scope))
+    stack = children(scope)
     while stack:
         node = stack.pop()
         yield node
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            stack.extend(ast.iter_child_nodes(node))
+            stack.extend(children(node))
 
 
 def _runs(program: Program, path: str, node: ast.AST) -> bool:
@@ -107,7 +108,7 @@ def _weight(tree: ast.Module | None, line: int) -> bool:
     """Whether the product of a line is a term of a sum: a weight of a mixture, not a scale."""
     if tree is None:
         return False
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if (
             isinstance(node, ast.BinOp)
             and isinstance(node.op, (ast.Add, ast.Sub))

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from checks.program.engine.values import Flag
+from checks.program.nodes import nodes
 from checks.program.program import Program
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
@@ -81,7 +82,7 @@ def _scoring_scopes(program: Program) -> Iterator[tuple[str, ast.AST]]:
         lines = {line for file, line in places if file == path}
         if not lines:
             continue
-        functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+        functions = [n for n in nodes(tree) if isinstance(n, ast.FunctionDef)]
         inside: set[int] = set()
         for function in functions:
             held = {line for line in lines if function.lineno <= line <= (function.end_lineno or 0)}
@@ -101,7 +102,7 @@ def _loops(program: Program, path: str, scope: ast.AST) -> Iterator[ast.For]:
     lines = set()
     for score in ordering.headline_scores(program):
         lines |= {line for file, line in ((score.place.file, score.place.line), *score.place.calls) if file == path}
-    for node in ast.walk(scope):
+    for node in nodes(scope):
         if isinstance(node, ast.For) and any(node.lineno < line <= (node.end_lineno or 0) for line in lines):
             yield node
 
@@ -111,13 +112,13 @@ def _ungathered(program: Program, path: str, scope: ast.AST) -> Iterator[Evidenc
     if program.trace is None or _gathers(program):
         return
     shares: dict[str, int] = {"rank": 0, "local_rank": 0}
-    for node in sorted((n for n in ast.walk(scope) if isinstance(n, ast.Assign)), key=lambda n: n.lineno):
+    for node in sorted((n for n in nodes(scope) if isinstance(n, ast.Assign)), key=lambda n: n.lineno):
         if _names(node.value) & set(shares):
             for target in node.targets:
                 shares |= {name: node.lineno for name in _names(target)}
     if not any(
         isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == "get_rank"
-        for n in ast.walk(scope)
+        for n in nodes(scope)
     ):
         return
     for loop in _loops(program, path, scope):
@@ -163,7 +164,7 @@ def _left_out(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]
     """``wanted = y != 1`` that selects both what is summed and what is counted."""
     masks = {
         target.id: node.lineno
-        for node in ast.walk(scope)
+        for node in nodes(scope)
         if isinstance(node, ast.Assign)
         and isinstance(node.value, ast.Compare)
         and isinstance(node.value.ops[0], ast.NotEq)
@@ -172,7 +173,7 @@ def _left_out(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]
         and isinstance(node.value.comparators[0], ast.Constant)
         and _runs(program, path, node.lineno)
     }
-    sums = [n for n in ast.walk(scope) if isinstance(n, ast.AugAssign)]
+    sums = [n for n in nodes(scope) if isinstance(n, ast.AugAssign)]
     for name, line in masks.items():
         selected = [
             n for n in sums if any(isinstance(s, ast.Subscript) and name in _names(s.slice) for s in ast.walk(n.value))

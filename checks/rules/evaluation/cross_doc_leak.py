@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from checks.program.engine.values import Flag
+from checks.program.nodes import nodes
 from checks.program.program import Program
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
@@ -71,7 +72,7 @@ def _single_documents(program: Program) -> bool:
     places |= {c for s in ordering.headline_scores(program) for c in s.place.calls}
     for path, tree in program.trees.items():
         lines = {line for file, line in places if file == path}
-        functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+        functions = [n for n in nodes(tree) if isinstance(n, ast.FunctionDef)]
         for scope in functions:
             if any(scope.lineno < line <= (scope.end_lineno or 0) for line in lines) and _cuts(scope):
                 return True
@@ -83,7 +84,7 @@ def _single_documents(program: Program) -> bool:
 
 def _cuts(scope: ast.AST) -> bool:
     """``(tokens == 1).nonzero()``, or the same with a name for BOS."""
-    for node in ast.walk(scope):
+    for node in nodes(scope):
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
@@ -124,12 +125,12 @@ def _mixers(program: Program) -> Iterator[Mixer]:
 
 
 def _enclosing(tree: ast.Module, line: int) -> ast.FunctionDef | None:
-    held = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.lineno <= line <= (n.end_lineno or 0)]
+    held = [n for n in nodes(tree) if isinstance(n, ast.FunctionDef) and n.lineno <= line <= (n.end_lineno or 0)]
     return max(held, key=lambda n: n.lineno, default=None)
 
 
 def _masked(function: ast.FunctionDef) -> bool:
-    for node in ast.walk(function):
+    for node in nodes(function):
         if isinstance(node, ast.Compare) and _of_bos(node):
             return True
         if isinstance(node, (ast.Name, ast.Attribute)) and _BOS.search(_word(node)):
@@ -140,7 +141,7 @@ def _masked(function: ast.FunctionDef) -> bool:
 def _sum_of(function: ast.FunctionDef, line: int) -> int:
     """The line of the sum that the shifted states are a term of, at once or after being named; 0 if none."""
     names: set[str] = set()
-    for node in ast.walk(function):
+    for node in nodes(function):
         if not (isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)):
             continue
         if isinstance(node, ast.Assign) and not isinstance(node.value, ast.BinOp):
@@ -148,7 +149,7 @@ def _sum_of(function: ast.FunctionDef, line: int) -> int:
         for sum_ in ast.walk(node):
             if isinstance(sum_, ast.BinOp) and isinstance(sum_.op, (ast.Add, ast.Sub)) and _shifts(sum_, line):
                 return sum_.lineno
-    for node in ast.walk(function):
+    for node in nodes(function):
         adds = isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub))
         mixes = isinstance(node, ast.Call) and _word(node.func) in ("lerp", "addcmul")
         if (adds or mixes) and names & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
@@ -171,17 +172,17 @@ def _shifts(node: ast.AST, line: int) -> bool:
 
 def _on_input(function: ast.FunctionDef, line: int) -> bool:
     """Whether the function embeds tokens before the line, and runs no block of the network in between."""
-    before = [n for n in ast.walk(function) if isinstance(n, ast.Call) and n.lineno <= line]
+    before = [n for n in nodes(function) if isinstance(n, ast.Call) and n.lineno <= line]
     called = [_word(n.func) for n in before]
     return any(_EMBEDS.search(w) for w in called) and not any(_BLOCKS.search(w) for w in called)
 
 
 def _called_on_input(tree: ast.Module, function: ast.FunctionDef) -> bool:
     """Whether a caller hands the embeddings to the mixer's function or module."""
-    owner = next((c for c in ast.walk(tree) if isinstance(c, ast.ClassDef) and function in c.body), None)
+    owner = next((c for c in nodes(tree) if isinstance(c, ast.ClassDef) and function in c.body), None)
     names = {function.name} - {"forward", "__call__"}
     if owner is not None:
-        for node in ast.walk(tree):  # self.smear = SmearGate(dim)
+        for node in nodes(tree):  # self.smear = SmearGate(dim)
             if isinstance(node, ast.Assign):
                 pairs = _pairs(node)
                 names |= {
@@ -189,10 +190,10 @@ def _called_on_input(tree: ast.Module, function: ast.FunctionDef) -> bool:
                     for t, v in pairs
                     if any(_word(n.func) == owner.name for n in ast.walk(v) if isinstance(n, ast.Call))
                 }
-    for caller in ast.walk(tree):
+    for caller in nodes(tree):
         if not isinstance(caller, ast.FunctionDef) or caller is function:
             continue
-        for node in ast.walk(caller):
+        for node in nodes(caller):
             if isinstance(node, ast.Call) and _word(node.func) in names and _word(node.func):
                 inside = [_word(n.func) for a in node.args for n in ast.walk(a) if isinstance(n, ast.Call)]
                 if any(map(_EMBEDS.search, inside)) or (not inside and _on_input(caller, node.lineno)):

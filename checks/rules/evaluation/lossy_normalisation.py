@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from checks.program import parse
+from checks.program.nodes import nodes
 from checks.rules.base import Case, Verdicts
 from checks.rules.places import at
 from checks.verdict import Evidence, Finding, Group
@@ -56,17 +57,17 @@ def _excerpt(case: Case, path: str, line: int) -> str:
 
 
 def _lossy(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    functions = {n.name: n for n in nodes(tree) if isinstance(n, ast.FunctionDef)}
     scopes: list[ast.AST] = [tree, *functions.values()]
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if not isinstance(node, ast.keyword) or node.arg != "normalization_rule_name":
             continue
         if isinstance(node.value, ast.Constant) and str(node.value.value).endswith("_cf"):
             yield node.value.lineno, "the tokenizer folds case"
     seen: set[int] = set()
     for scope in scopes:
-        assigned = [n for n in ast.walk(scope) if isinstance(n, ast.Assign)]
-        for call in ast.walk(scope):
+        assigned = [n for n in nodes(scope) if isinstance(n, ast.Assign)]
+        for call in nodes(scope):
             if not (
                 isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _ENCODERS
             ):
@@ -91,7 +92,7 @@ def _before(
             if what:
                 yield getattr(node, "lineno", 0), what
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
-                for inner in ast.walk(functions[node.func.id]):
+                for inner in nodes(functions[node.func.id]):
                     what = _loses(inner, direct=False)
                     if what:
                         yield getattr(inner, "lineno", 0), what
