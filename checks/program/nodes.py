@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 _CACHE = "_all_nodes"
@@ -50,11 +51,13 @@ def nodes(tree: ast.AST) -> list[ast.AST]:
 def children(node: ast.AST) -> list[ast.AST]:
     """The nodes directly below a node, but contexts and operators, in order."""
     out: list[ast.AST] = []
+    add: Callable[[Any], None] = out.append
     for name in _CHILDREN[node.__class__]:
         value: Any = getattr(node, name, None)
-        kind = value.__class__
-        if kind is list:
-            out += [item for item in value if item.__class__ in _CHILDREN]
-        elif kind in _CHILDREN:
-            out.append(value)
+        if value.__class__ is list:
+            for item in value:
+                if item.__class__ in _CHILDREN:
+                    out.append(item)
+        elif value.__class__ in _CHILDREN:
+            add(value)
     return out
