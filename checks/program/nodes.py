@@ -57,7 +57,7 @@ def children(node: ast.AST) -> list[ast.AST]:
         if value.__class__ is list:
             for item in value:
                 if item.__class__ in _CHILDREN:
-                    out.append(item)
+                    add(item)
         elif value.__class__ in _CHILDREN:
             add(value)
     return out
