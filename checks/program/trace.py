@@ -115,6 +115,19 @@ class CallEvent:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How far a loop reaches. ``whole``: the size of the validation tokens alone bounds it.
+
+    ``step`` of a range as source text; ``sizes``: (file, line) where the size that bounds it was taken.
+    """
+
+    place: Place
+    whole: bool
+    step: str = ""
+    sizes: tuple[tuple[str, int], ...] = ()
+
+
 @dataclass
 class Trace:
     """The collected events of one interpretation and how far it got."""
@@ -130,5 +143,6 @@ class Trace:
     saved: set[int] = field(default_factory=set)  # adapt events of what was written to files
     loop_exits: dict[int, int] = field(default_factory=dict)
     loop_places: dict[int, Place] = field(default_factory=dict)
+    reaches: dict[int, Reach] = field(default_factory=dict)
     exhausted: str = ""
     failures: list[str] = field(default_factory=list)

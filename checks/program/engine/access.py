@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from checks.program.engine.summaries import Summaries
+from checks.program.engine.extents import Extents
 from checks.program.engine.values import (
     NOTHING,
     UNKNOWN,
@@ -78,7 +78,13 @@ def opened(labels: Labels) -> Labels:
     return frozenset(Data(x.source, x.symbols, "") if isinstance(x, Data) and x.role == "path" else x for x in labels)
 
 
-class Access(Summaries):
+def folder_of(path: Value) -> Value:
+    """The folder of a file: other files in it are not the split's."""
+    labels = frozenset(x for x in path.labels if not (isinstance(x, Data) and x.role == "path"))
+    return Value(labels=labels, symbols=path.symbols)
+
+
+class Access(Extents):
     """Attribute, item and name access on abstract values."""
 
     def call(self, callee: Value, args: list[Value], keywords: dict[str, Value], scope: Scope | None) -> Value:
@@ -131,11 +137,15 @@ class Access(Summaries):
     def iterations(self, value: Value, node: object) -> Iterator[tuple[Value, Symbol | None, bool]]:
         """The iterations of a loop to interpret: element, loop symbol, and whether this is exactly what will run."""
         loop = id(node) if not isinstance(node, Heap) else node.ident
+        self.note_reach(loop, value, node)
+        yield from self._iterate(value, node, loop)
+
+    def _iterate(self, value: Value, node: object, loop: int) -> Iterator[tuple[Value, Symbol | None, bool]]:
         ref = next(iter(fullest(value)), None)
         if isinstance(ref, Range):
             yield from _range(ref, loop)
         elif isinstance(ref, Zipped):
-            columns = [list(self.iterations(part, node)) for part in ref.parts]
+            columns = [list(self._iterate(part, node, loop)) for part in ref.parts]
             for k in range(min((len(c) for c in columns), default=0)):
                 row = [c[k] for c in columns]
                 symbol = next((s for _, s, _ in row if s is not None), None)
@@ -196,6 +206,12 @@ class Access(Summaries):
                 result = found if result is None else join(result, found)
         if result is not None:
             return result
+        if name == "shape":
+            return self.size_of(owner)
+        if name in ("parent", "parents"):
+            return folder_of(owner)
+        if name == "size":
+            return Value(refs=(Bound(owner, None, name),), labels=self.size_of(owner).labels, symbols=owner.symbols)
         if name in _NO_DATA:
             return Value(text="size")
         if name in ("data", "T", "mT", "values", "real") and name != "values":

@@ -27,6 +27,9 @@ class Branching(Statements):
     def _if(self, node: ast.If, scope: Scope) -> Flow:
         test = self.eval(node.test, scope)
         truth = self.truth(test)
+        if truth and _stops(node.body):  # a guard; what is asked is what the script does when it runs
+            self.trace.skipped.append((self.place(node.lineno), "stops the script; taken as passed"))
+            return self.block(node.orelse, scope)
         if truth is not None:
             return self.block(node.body if truth else node.orelse, scope)
         return self.either([lambda: self.block(node.body, scope), lambda: self.block(node.orelse, scope)], scope, test)
@@ -144,3 +147,18 @@ class Branching(Statements):
                 if value.known and value.const == subject.const and arm.guard is None:
                     return self.block(arm.body, scope)
         return self.either([*(case(arm) for arm in node.cases), lambda: Flow.NEXT], scope)
+
+
+_EXITS = frozenset(["exit", "quit", "_exit"])
+
+
+def _stops(body: list[ast.stmt]) -> bool:
+    """Whether a block ends the script: an error, or ``exit`` with a code that is one."""
+    last = body[-1]
+    if isinstance(last, ast.Raise):
+        return True
+    if not isinstance(last, ast.Expr) or not isinstance(last.value, ast.Call) or not last.value.args:
+        return False
+    function, code = last.value.func, last.value.args[0]
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return name in _EXITS and not (isinstance(code, ast.Constant) and code.value in (0, None))

@@ -84,6 +84,10 @@ class Definitions(Expressions):
             return Value(refs=(ModuleRef(name, self.run_module(path)),))
         return Value(refs=(ModuleRef(_CANONICAL.get(name, name)),))
 
+    def _fn_import_module(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        known = bool(args) and isinstance(args[0].const, str) and not args[0].const.startswith(".")
+        return self._module(args[0].const) if known else None
+
     def _local(self, name: str) -> str | None:
         folder = self.file.rsplit("/", 1)[0] + "/" if "/" in self.file else ""
         for candidate in (f"{folder}{name.replace('.', '/')}.py", f"{name.replace('.', '/')}.py"):

@@ -190,13 +190,20 @@ class Expressions(Operators):
         if isinstance(node, ast.Slice):
             parts = [self.eval(p, scope) for p in (node.lower, node.upper, node.step) if p is not None]
             role = _slice_role(node, parts)
+            given = iter(parts)
+            cut = self.slice_cut(
+                node, *(next(given) if p is not None else None for p in (node.lower, node.upper, node.step))
+            )
             ahead = self._ahead(node.lower, scope)
-            split = self._split(node)
+            counted = any(isinstance(x, Flag) and x.name == "header" for p in parts for x in p.labels)
+            split = None if counted else self._split(node)  # the tokens of a shard, as its header counts them
             if split is not None:
-                return Value(labels=merge_labels(parts), symbols=merge_symbols(parts) | {split}, text=f"slice{role}")
+                return Value(
+                    labels=merge_labels(parts) | cut, symbols=merge_symbols(parts) | {split}, text=f"slice{role}"
+                )
             if ahead is not None:
                 return Value(labels=merge_labels(parts), symbols=ahead, text=f"slice{role}")
-            labels = merge_labels(parts)
+            labels = merge_labels(parts) | cut
             if len(parts) == 1 and node.upper is not None and isinstance(parts[0].const, int) and parts[0].const > 1:
                 labels = labels | {Flag("head", node.lineno, parts[0].const)}
             return Value(labels=labels, symbols=merge_symbols(parts), text=f"slice{role}")

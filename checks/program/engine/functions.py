@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from checks.program.engine.access import data_of
+from checks.program.engine.access import data_of, folder_of
+from checks.program.engine.extents import bounds
 from checks.program.engine.library import Library
 from checks.program.engine.values import (
     NO_LABELS,
@@ -24,8 +25,10 @@ from checks.program.engine.values import (
     Sequence,
     Value,
     Zipped,
+    hashable,
     join,
     merge_labels,
+    merge_symbols,
 )
 
 
@@ -35,7 +38,7 @@ class Functions(Library):
     def _fn_range(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         if name != "range" or not args:
             return None
-        plain = [Value(a.const, symbols=a.symbols) for a in args]
+        plain = [Value(a.const, labels=bounds(a.labels), symbols=a.symbols) for a in args]
         start = plain[0] if len(plain) > 1 else Value(0)
         stop = plain[1] if len(plain) > 1 else plain[0]
         return Value(refs=(Range(start, stop, plain[2] if len(plain) > 2 else Value(1)),))
@@ -103,11 +106,31 @@ class Functions(Library):
     def _fn_dict(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
         mapping = Mapping(dict(keywords), line=self.line)
         for arg in args:
-            for ref in arg.refs:
-                if isinstance(ref, Mapping):
-                    mapping.items.update(ref.items)
-                    mapping.rest = ref.rest
+            held = [ref for ref in arg.refs if isinstance(ref, Mapping)]
+            for ref in held:
+                mapping.items.update(ref.items)
+                mapping.rest = ref.rest
+            if not held:
+                self._add_pairs(mapping, arg)
+        mapping.keys_known = mapping.rest is None
         return Value(refs=(mapping,), labels=merge_labels(args))
+
+    def _add_pairs(self, mapping: Mapping, pairs: Value) -> None:
+        """Enter (key, value) pairs; what is not known as pairs may stand under any key."""
+        for item in self.items(pairs)[0]:
+            pair = [r.items for r in item.refs if isinstance(r, Sequence) and r.exact and len(r.items) == 2]
+            key, value = pair[0] if pair else (NOTHING, Value(labels=self.full_labels(item), symbols=item.symbols))
+            if key.known and hashable(key.const):
+                mapping.items[key.const] = value
+            else:
+                mapping.rest = value if mapping.rest is None else join(mapping.rest, value)
+
+    def _fn_tree_flatten(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        """Trees of arrays, however nested: what any leaf depends on."""
+        labels = frozenset(x for a in args for x in self.full_labels(a))
+        return Value(labels=labels, symbols=merge_symbols(args))
+
+    _fn_tree_unflatten = _fn_tree_flatten
 
     def _fn_defaultdict(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
         made = self.call(args[0], [], {}, None) if args and args[0].refs else NOTHING
@@ -128,7 +151,9 @@ class Functions(Library):
                 return Value(len(ref.items))
         target = any(isinstance(x, Data) and x.source == "val" and x.role in ("", "y") for x in args[0].labels)
         looked = any(isinstance(x, Looked) for x in args[0].labels)
-        return Value(labels=frozenset({Flag("target-bytes", 0)}) if target or looked else NO_LABELS)
+        lists = [ref for ref in args[0].refs if isinstance(ref, Sequence)]
+        size = self.length_of(lists[0]) if lists else self.size_of(args[0]).labels
+        return Value(labels=size | {Flag("target-bytes", 0)} if target or looked else size)
 
     def _fn_int(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         if name not in ("int", "float", "bool", "str") or not args:
@@ -262,6 +287,9 @@ class Functions(Library):
             given = self.items(keywords["args"])[0] if "args" in keywords else []
             self.call(target, list(given), {}, None)
         return NOTHING
+
+    def _fn_dirname(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        return folder_of(args[0]) if args and not args[0].known else None
 
     def _fn_shape(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
         return NOTHING

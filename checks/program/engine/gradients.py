@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from checks.program.engine.access import data_of, is_gradient
+from checks.program.engine.extents import held
 from checks.program.engine.library import _RESET
 from checks.program.engine.tensors import Tensors
 from checks.program.engine.values import (
@@ -10,6 +11,7 @@ from checks.program.engine.values import (
     NOTHING,
     Cell,
     Data,
+    External,
     Flag,
     Gradient,
     Heap,
@@ -18,6 +20,7 @@ from checks.program.engine.values import (
     Looked,
     Mapping,
     Parameters,
+    Partial,
     Scored,
     Sequence,
     Uses,
@@ -70,7 +73,36 @@ class Gradients(Tensors):
             return NONE
         if name in ("state_dict", "load_state_dict", "add_param_group"):
             return NOTHING
+        if name == "apply_gradients":
+            return Value(labels=frozenset().union(*(self.full_labels(a) for a in args)))
+        if name == "update" and len(args) == 2:
+            for module in args[0].refs:
+                if isinstance(module, Instance):
+                    self.update_module(module, args[1])
+            return NONE
         return None
+
+    def _fn_value_and_grad(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        """A function that returns the loss and its gradients; of ``(module, loss function)`` or of the function alone."""
+        return (
+            Value(refs=(Partial(Value(refs=(External("mlx.loss_with_gradients"),)), args[-1:], {}),)) if args else None
+        )
+
+    def _fn_loss_with_gradients(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """Call a loss function and return its loss with the gradients."""
+        loss = self.call(args[0], args[1:], keywords, None)
+        data, _, scores = self.loss_data(self.items(loss)[0][0] if _is_pair(loss) else loss)
+        gradients = Value(labels=data | {Flag("gradient", 0, scores)} if data else frozenset())
+        return Value(refs=(Sequence([loss, gradients], True, False),))
+
+    def update_module(self, ref: Instance, new: Value) -> None:
+        """``model.update(parameters)``: the module's state becomes what was computed for it."""
+        labels = self.full_labels(new)
+        if not any(isinstance(x, Flag) and x.name == "gradient" for x in labels):
+            self.set_state(ref, self.adapted_by(labels, "inplace"))
+            return
+        data = frozenset(d for d in data_of(labels))
+        self.mark_state(ref, frozenset({self.adapt("gradient", data, self.gradient_scores(labels), ())}))
 
     def optimizer_step(self, params: Value) -> None:
         """Apply the pending gradients to the parameters that an optimizer holds."""
@@ -132,7 +164,7 @@ class Gradients(Tensors):
                 elif isinstance(ref, (Parameters, Cell)):
                     self._overwrite_one(ref, source)
             return owner
-        labels: Labels = frozenset().union(*(self.full_labels(a) for a in args))
+        labels: Labels = held(frozenset().union(*(self.full_labels(a) for a in args)))
         key = data_of(labels)
         for ref in owner.refs:
             if isinstance(ref, Gradient) or any(isinstance(x, Looked) for x in owner.labels):
@@ -189,3 +221,8 @@ class Gradients(Tensors):
             ref.labels.clear()
         ref.labels |= labels  # type: ignore[arg-type]
         self.touch()
+
+
+def _is_pair(value: Value) -> bool:
+    """Whether a loss function returns its loss with something beside it."""
+    return bool(value.refs) and isinstance(value.refs[0], Sequence) and not value.refs[0].mutable

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from checks.program.engine.access import Access, data_of, refine
+from checks.program.engine.extents import held
 from checks.program.engine.values import (
     NOTHING,
     UNKNOWN,
@@ -38,6 +39,9 @@ class Items(Access):
 
     def subscript(self, owner: Value, index: Value, node: ast.expr | None) -> Value:
         """Return ``owner[index]``: an item, a slice of tokens, a table lookup or a gathered score."""
+        return self.file_cut(self._item_of(owner, index, node), index)
+
+    def _item_of(self, owner: Value, index: Value, node: ast.expr | None) -> Value:
         if isinstance(node, ast.Slice) and isinstance(node.upper, ast.Constant) and node.upper.value in _FEW:
             return Value(refs=owner.refs[:0])  # at most a few leading tokens: no data to speak of
         result: Value | None = None
@@ -112,12 +116,17 @@ class Items(Access):
         if random:
             return frozenset({Flag("partial", min(random), (self.file, "random places"))})
         heads = [x.detail for x in index if isinstance(x, Flag) and x.name == "head"]
-        if heads:
+        names = {x.name for x in index if isinstance(x, Flag)}
+        if heads or "cut" in names:
             self.concrete()  # which loops run
-            running = {loop for loop, _ in self.loops}
-            if not any(loop in running for d in data for loop, _ in d.symbols):
-                return frozenset({Flag("partial", self.line, (self.file, f"the first {min(heads):,}"))})
-        return frozenset()
+        elif "cut-columns" not in names or self.recordings:
+            return frozenset()
+        running = {loop for loop, _ in self.loops}
+        if any(loop in running for d in data for loop, _ in d.symbols):
+            return frozenset()
+        if heads:
+            return frozenset({Flag("partial", self.line, (self.file, f"the first {min(heads):,}"))})
+        return frozenset({Flag("cut", self.line, self.file)}) if any(d.source == "val" for d in data) else frozenset()
 
     def read_table(self, owner: Value, labels: Labels, index: Value) -> Value:
         """Read a table at a key made of tokens."""
@@ -250,7 +259,7 @@ class Items(Access):
 
     def write(self, ref: Heap, value: Value) -> None:
         """Write data into a buffer; what an earlier iteration of a running loop left there is overwritten."""
-        labels = merge_labels([value])
+        labels = held(merge_labels([value]))
         if not self.maybe and self.loops:
             running = dict(self.loops)
             held = [x for x in ref.labels if type(x) is Data and x.symbols]

@@ -87,6 +87,7 @@ class Loops(Branching):
         if truth is False:
             return self.block(node.orelse, scope)
         loop = id(node)
+        self.note_while(loop, test)
 
         def iterations() -> Iterable[tuple[Value, Any, bool]]:
             known = [len(self.trace.adapts)]

@@ -80,7 +80,7 @@ class Methods(Objects):
         if name == "backward":
             return self._backward(owner)
         if name in SIZES:
-            return Value(text="size")
+            return self.size_of(owner)
         if name.endswith("_") and not name.startswith("_") and name != "requires_grad_":
             return self.mutate(owner, name, args)
         if name in ("softmax", "log_softmax", "exp", "log", "sigmoid", "log2", "exp_", "log_"):
@@ -123,6 +123,10 @@ class Methods(Objects):
             return self._fn_save(name, [NOTHING, owner, *args], keywords)
         if name in ("read_bytes", "open", "read_text") and opened(owner.labels) != owner.labels:
             return Value(labels=opened(owner.labels), symbols=owner.symbols)
+        if name == "readinto" and args:
+            for ref in args[0].refs:
+                self.write(ref, Value(labels=opened(self.full_labels(owner)), symbols=owner.symbols))
+            return NOTHING
         if name in ("read_bytes", "read", "getvalue", "getbuffer") and not data_of(owner.labels):
             labels = self.full_labels(owner) | self.artifact | {Flag("artifact", self.line, self.file)}
             return Value(labels=labels, symbols=owner.symbols)

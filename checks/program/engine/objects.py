@@ -63,6 +63,9 @@ class Objects(Gradients):
         if name == "load_state_dict":
             self.overwrite_labels(ref, args[0] if args else NOTHING)
             return NONE
+        if name == "update" and args and ref.cls is not None and ref.cls.derives("nn.Module", "Module"):
+            self.update_module(ref, args[0])
+            return NONE
         if name in (
             "eval",
             "train",
@@ -164,9 +167,9 @@ class Objects(Gradients):
                         ref.items.update(other.items)
                         if other.rest is not None:
                             ref.rest = other.rest if ref.rest is None else join(ref.rest, other.rest)
-                data = data_of(merge_labels([arg]))
-                if data:
-                    self.update_table(ref, data, arg)
+                labels = merge_labels([arg])
+                if data_of(labels) and not any(isinstance(x, Flag) and x.name == "gradient" for x in labels):
+                    self.update_table(ref, data_of(labels), arg)
             self.touch()
             return NONE
         if name == "clear":

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from checks.program.engine.calls import Calls
+from checks.program.engine.extents import without_bounds
 from checks.program.engine.folding import either, fold, mask, shift, shift_loop
 from checks.program.engine.values import (
     NO_SYMBOLS,
@@ -88,7 +89,11 @@ class Operators(Calls):
         shifted = shift_loop(op, left, right)
         if shifted is not None:
             return shifted
-        return self.combine([left, right], op, shift(op, left, right))
+        result = self.combine([left, right], op, shift(op, left, right))
+        shrunk = self.shrunk(op, left, right)
+        if not shrunk:
+            return result
+        return Value(result.const, result.refs, result.labels | shrunk, result.symbols, result.text)
 
     def combine(self, values: list[Value], op: type[ast.operator] | None = None, text: str = "") -> Value:
         """Join the labels of operands; record blends of scores with tables and scaled scores."""
@@ -116,7 +121,7 @@ class Operators(Calls):
             ):
                 dropped = {x for x in labels if isinstance(x, Flag) and x.name in ("prob", "logprob")}
                 labels = (labels - dropped) | {Flag("entropy", self.line, self.file)}
-        labels = self.keyed(values, op, labels)
+        labels = without_bounds(self.keyed(values, op, labels))
         return Value(labels=labels, symbols=merge_symbols(values), text=text)
 
     def _gated_sum(self, values: list[Value]) -> None:

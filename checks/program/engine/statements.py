@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from checks.program.engine.definitions import Definitions
+from checks.program.engine.extents import bounds
 from checks.program.engine.flow import Flow
 from checks.program.engine.values import (
     NOTHING,
@@ -46,7 +47,11 @@ class Statements(Definitions):
             owner = self.eval(target.value, scope)
             index = self.index(target.slice, scope)
             self.line = node.lineno
-            old = self.subscript(owner, index, target.slice) if not merge_labels([index]) else NOTHING
+            old = (
+                self.subscript(owner, index, target.slice)
+                if not merge_labels([index]) - bounds(index.labels)
+                else NOTHING
+            )
             held = any(isinstance(r, (Sequence, Mapping)) for r in owner.refs)
             if held and any(isinstance(r, Cell) for r in old.refs):
                 self.mutate(old, "add_", [value])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from checks.program.engine.access import data_of, opened
+from checks.program.engine.extents import bounds
 from checks.program.engine.functions import Functions
 from checks.program.engine.values import (
     NO_LABELS,
@@ -66,7 +67,10 @@ class Tensors(Functions):
                 result = join(result, other)
             return result
         later = any(v.later for v in operands)
-        return Value(labels=merge_labels(operands), symbols=merge_symbols(operands), later=later and name == "max")
+        limit = self.limited(operands) if name.endswith(("min", "minimum")) else NO_LABELS
+        return Value(
+            labels=merge_labels(operands) | limit, symbols=merge_symbols(operands), later=later and name == "max"
+        )
 
     def _chosen_by(self, key: Value, operands: list[Value]) -> Value:
         """``min(choices, key=score)``: which one is chosen depends on the scores."""
@@ -149,7 +153,7 @@ class Tensors(Functions):
 
     def _fn_arange(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
         text = args[0].text if args and args[0].text in ("+1", "-k") else ""
-        return Value(symbols=merge_symbols(args), text=text)
+        return Value(labels=bounds(merge_labels(args)), symbols=merge_symbols(args), text=text)
 
     def _fn_at(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         if not name.endswith(("add.at", "maximum.at", "subtract.at", "put.at")) or len(args) < 2:
@@ -236,7 +240,7 @@ class Tensors(Functions):
     def _fn_fromfile(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         count = args[2] if len(args) > 2 else keywords.get("count", NOTHING)
         if isinstance(count.const, int) and 0 < count.const <= _HEADER:
-            return NOTHING
+            return self.header_of(merge_labels(args))
         self.note_read(opened(merge_labels(args)))
         return Value(labels=opened(merge_labels(args)), symbols=merge_symbols(args))
 

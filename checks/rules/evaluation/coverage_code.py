@@ -107,9 +107,19 @@ def _loops(program: Program, path: str, scope: ast.AST) -> Iterator[ast.For]:
             yield node
 
 
+def scoring_loops(program: Program) -> Iterator[tuple[str, ast.For | ast.While]]:
+    """The loops in which scores of the headline are made, in the functions of the scores and of the calls to them."""
+    for path, scope in _scoring_scopes(program):
+        places = [p for s in ordering.headline_scores(program) for p in ((s.place.file, s.place.line), *s.place.calls)]
+        lines = {line for file, line in places if file == path}
+        for node in ast.walk(scope):
+            if isinstance(node, (ast.For, ast.While)) and any(node.lineno < n <= (node.end_lineno or 0) for n in lines):
+                yield path, node
+
+
 def _ungathered(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]:
     """Loops over a rank's share in a program whose running lines gather nothing."""
-    if program.trace is None or _gathers(program):
+    if program.trace is None or gathers(program):
         return
     shares: dict[str, int] = {"rank": 0, "local_rank": 0}
     for node in sorted((n for n in nodes(scope) if isinstance(n, ast.Assign)), key=lambda n: n.lineno):
@@ -130,7 +140,8 @@ def _ungathered(program: Program, path: str, scope: ast.AST) -> Iterator[Evidenc
             yield program.at(path, loop.lineno, "scores the share of one rank", "score")
 
 
-def _gathers(program: Program) -> bool:
+def gathers(program: Program) -> bool:
+    """Whether a line that runs sums or collects over the ranks."""
     assert program.trace is not None
     for file, line in program.trace.executed:
         script = program.scripts.get(file)

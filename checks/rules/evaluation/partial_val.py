@@ -7,11 +7,12 @@ import re
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted
 from checks.rules.evaluation.coverage_code import by_code
+from checks.rules.evaluation.coverage_proof import proved
 from checks.rules.evaluation.fingerprints import Coverage, coverage
 from checks.rules.evaluation.halves import together
 from checks.rules.places import at, name_run, of_run
 from checks.submission.model import Run, Setting
-from checks.verdict import Evidence, Finding, Group
+from checks.verdict import Evidence, Finding, Group, Status
 
 CODE = "partial-val"
 
@@ -25,7 +26,15 @@ _PLACE = re.compile(r"(?:default )?(.+):(\d+)$")
 def check(case: Case) -> Finding:
     """Check how many validation tokens the logs say were scored, and what the code leaves out."""
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
-    return together(by_logs(case, say), by_code(case, say))
+    logs, code = by_logs(case, say), by_code(case, say)
+    if logs.status is Status.UNKNOWN and code is None and _uncounted(case):
+        return proved(case, say) or logs
+    return together(logs, code)
+
+
+def _uncounted(case: Case) -> bool:
+    """Whether no log prints a number of validation tokens."""
+    return all(r.val_tokens is None for r in counted(case).runs)
 
 
 def by_logs(case: Case, say: Verdicts) -> Finding:

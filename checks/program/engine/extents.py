@@ -1,0 +1,212 @@
+"""How far loops reach: whether a loop runs over all validation tokens, or over a part that a limit cuts out.
+
+A number computed from the size of the validation tokens carries ``Flag("extent")``; one that something else limits
+carries ``Flag("cut")`` as well, and so do tokens of which a part was taken that no loop of the script accounts for.
+Both prove nothing by themselves: ``Trace.reaches`` says for each loop whether the size alone bounds it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import replace
+
+from checks.program.engine.summaries import Summaries
+from checks.program.engine.values import (
+    NO_LABELS,
+    NOTHING,
+    Data,
+    Flag,
+    Labels,
+    Range,
+    Scored,
+    Sequence,
+    Value,
+    Zipped,
+)
+from checks.program.trace import Reach
+
+_BEYOND = 200_000_000  # more than the tokens, let alone the sequences, of any export of the validation split
+_UNIT = 16  # lengths of sequences, strides and batches are multiples of it; a sample of every tenth is not
+_FEW = 65_536  # tokens that a script drops at an end to fill whole rows
+
+
+def sized(labels: Labels) -> bool:
+    """Whether something was computed from validation tokens or their number."""
+    return any(
+        (isinstance(x, Flag) and x.name == "extent") or (isinstance(x, Data) and x.source == "val") for x in labels
+    )
+
+
+def counts_tokens(labels: Labels) -> bool:
+    """Whether a number, and no tensor, was computed from the number of validation tokens."""
+    names = {x.name if isinstance(x, Flag) else "" for x in labels}
+    return "extent" in names and names <= {"extent", "cut", "target-bytes", "header"}
+
+
+def is_cut(labels: Labels) -> bool:
+    """Whether something other than the size of the data limits it."""
+    return any(isinstance(x, Flag) and x.name in ("cut", "partial") for x in labels)
+
+
+def bounds(labels: Labels) -> Labels:
+    """What a number says of the size of the validation tokens."""
+    return (
+        frozenset(x for x in labels if isinstance(x, Flag) and x.name in ("extent", "cut", "header"))
+        if labels
+        else labels
+    )
+
+
+class Extents(Summaries):
+    """Follows the size of the validation tokens into the bounds of loops and slices."""
+
+    def size_of(self, owner: Value) -> Value:
+        """The size of a value, in any unit."""
+        labels = self.full_labels(owner) if owner.refs else owner.labels
+        if any(isinstance(x, Data) and x.source == "val" and x.role != "path" for x in labels):
+            return Value(text="size", labels=bounds(labels) | {Flag("extent", self.line, self.file)})
+        return Value(text="size")
+
+    def header_of(self, path: Labels) -> Value:
+        """What a shard's header says: how many tokens the shard has."""
+        if not any(isinstance(x, Data) and x.source == "val" for x in path):
+            return NOTHING
+        return Value(labels=frozenset(Flag(name, self.line, self.file) for name in ("extent", "header")))
+
+    def length_of(self, sequence: Sequence) -> Labels:
+        """Labels of the length of a list that loops filled."""
+        reach = self._items_reach(sequence)
+        if reach is None:
+            return NO_LABELS
+        return frozenset({Flag("extent" if reach else "cut", self.line, self.file)})
+
+    def cut(self) -> Labels:
+        """The mark of a limit at this line."""
+        return frozenset({Flag("cut", self.line, self.file)})
+
+    def limited(self, operands: Iterable[Value]) -> Labels:
+        """``min(size, limit)``: a mark where a limit that no loop moves may be the smaller one."""
+        operands = list(operands)
+        if not any(counts_tokens(v.labels) for v in operands):
+            return NO_LABELS
+        limits = [v for v in operands if not sized(v.labels) and not v.symbols]
+        far = [isinstance(v.const, (int, float)) and v.const >= _BEYOND for v in limits]
+        return NO_LABELS if all(far) else self.cut()
+
+    def shrunk(self, op: type[ast.operator], left: Value, right: Value) -> Labels:
+        """A mark where arithmetic makes a size smaller in a way that no unit of tokens, rows or ranks explains."""
+        if not counts_tokens(left.labels) and not (op is ast.Mult and counts_tokens(right.labels)):
+            return NO_LABELS
+        if op in (ast.Div, ast.FloorDiv):
+            unit = right.const
+            ranks = self.environment.get("WORLD_SIZE")
+            if sized(right.labels) or right.symbols or str(unit) == ranks:
+                return NO_LABELS
+            whole = isinstance(unit, (int, float)) and unit > 0 and (unit == 1 or unit % _UNIT == 0)
+            return NO_LABELS if whole else self.cut()
+        if op is ast.Mult:
+            factor = next((v.const for v in (left, right) if isinstance(v.const, float)), 1.0)
+            return self.cut() if factor < 1 else NO_LABELS
+        if op is ast.Sub and isinstance(right.const, (int, float)) and right.const > _FEW:
+            return self.cut()
+        return NO_LABELS
+
+    def slice_cut(self, node: ast.Slice, lower: Value | None, upper: Value | None, step: Value | None) -> Labels:
+        """A mark where a slice leaves out what its bounds do not derive from the size or from a loop."""
+        open_below = lower is None or (isinstance(lower.const, int) and 0 <= lower.const <= 1)
+        fits = (open_below or _accounted(lower)) and (
+            upper is None or _accounted(upper) or isinstance(node.upper, ast.UnaryOp)
+        )
+        fits = fits and (step is None or step.const == 1 or bool(step.symbols))
+        return NO_LABELS if fits else frozenset({Flag("cut", node.lineno, self.file)})
+
+    def file_cut(self, item: Value, index: Value) -> Value:
+        """Mark what one of several validation files holds, or the first few of them."""
+        one = isinstance(index.const, int) and not index.symbols
+        if not one and not any(isinstance(x, Flag) and x.name in ("cut", "head") for x in index.labels):
+            return item
+        if index.text.startswith("slice"):
+            for ref in item.refs:
+                if isinstance(ref, Sequence):
+                    ref.items = [self._if_path(i) for i in ref.items]
+        return self._if_path(item)
+
+    def _if_path(self, value: Value) -> Value:
+        if not any(isinstance(x, Data) and x.source == "val" and x.role == "path" for x in value.labels):
+            return value
+        return Value(value.const, value.refs, value.labels | self.cut(), value.symbols, value.text)
+
+    def note_reach(self, loop: int, iterable: Value, node: object) -> None:
+        """Record how far a loop over an iterable reaches; over several calls the shortest counts."""
+        ref = iterable.refs[0] if iterable.refs else None
+        sizes = (
+            {(str(x.detail), x.line) for x in ref.stop.labels if isinstance(x, Flag)} if isinstance(ref, Range) else ()
+        )
+        self._reached(loop, bool(self._reach(iterable)), _step(node), tuple(sorted(sizes)))
+
+    def note_while(self, loop: int, test: Value) -> None:
+        """Record how far a ``while`` loop reaches."""
+        self._reached(loop, sized(test.labels) and not is_cut(test.labels))
+
+    def _reached(self, loop: int, whole: bool, step: str = "", sizes: tuple[tuple[str, int], ...] = ()) -> None:
+        known = self.trace.reaches.get(loop)
+        if known is None:
+            self.trace.reaches[loop] = Reach(self.place(), whole, step, sizes)
+        elif known.whole and not whole:
+            self.trace.reaches[loop] = replace(known, whole=False)
+
+    def _reach(self, value: Value) -> bool | None:
+        """Whether an iterable holds all of the validation tokens; None for one that ends with another."""
+        ref = value.refs[0] if value.refs else None
+        if isinstance(ref, Range):
+            if ref.stop is NOTHING:
+                return None
+            begins = ref.start.const in (0, 1) or sized(ref.start.labels) or bool(ref.start.symbols)
+            return begins and sized(ref.stop.labels) and not is_cut(ref.stop.labels | ref.start.labels)
+        if isinstance(ref, Zipped):
+            parts = [self._reach(p) for p in ref.parts]
+            return None if False not in parts and True not in parts else False not in parts
+        if isinstance(ref, Sequence):
+            return False if is_cut(value.labels) else self._items_reach(ref)
+        labels = self.full_labels(value)
+        return sized(labels) and not is_cut(labels)
+
+    def _items_reach(self, sequence: Sequence) -> bool | None:
+        labels, loops = NO_LABELS, set()
+        stack = list(sequence.items)
+        while stack:
+            item = stack.pop()
+            labels = labels | item.labels
+            loops |= {loop for loop, _ in item.symbols}
+            loops |= {loop for x in item.labels if isinstance(x, Data) for loop, _ in x.symbols}
+            stack.extend(i for r in item.refs if isinstance(r, Sequence) for i in r.items)
+        if not loops and not sized(labels):
+            return None if sequence.exact else False
+        reached = [self.trace.reaches.get(loop) for loop in loops]
+        return not is_cut(labels) and all(r is not None and r.whole for r in reached)
+
+
+def held(labels: Labels) -> Labels:
+    """What a tensor keeps of a value written into it: sizes say nothing of its content."""
+    return labels if any(isinstance(x, Data) for x in labels) else labels - bounds(labels)
+
+
+def without_bounds(labels: Labels) -> Labels:
+    """Labels of a score: how many tokens it is of is no part of it."""
+    if not any(isinstance(x, Scored) for x in labels):
+        return labels
+    return frozenset(x for x in labels if not (isinstance(x, Flag) and x.name == "extent"))
+
+
+def _accounted(value: Value | None) -> bool:
+    return value is not None and (bool(value.symbols) or (sized(value.labels) and not is_cut(value.labels)))
+
+
+def _step(node: object) -> str:
+    """The step of a ``range`` as source text, for a loop that is written over one."""
+    iterable = getattr(node, "iter", None)
+    if isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and iterable.func.id == "enumerate":
+        iterable = iterable.args[0] if iterable.args else None
+    ranged = isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and iterable.func.id == "range"
+    return ast.unparse(iterable.args[2]) if ranged and len(iterable.args) == 3 else ""  # type: ignore[union-attr]
