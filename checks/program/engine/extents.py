@@ -41,7 +41,7 @@ def sized(labels: Labels) -> bool:
 def counts_tokens(labels: Labels) -> bool:
     """Whether a number, and no tensor, was computed from the number of validation tokens."""
     names = {x.name if isinstance(x, Flag) else "" for x in labels}
-    return "extent" in names and names <= {"extent", "cut", "target-bytes", "header"}
+    return "extent" in names and names <= {"extent", "cut", "target-bytes", "header", "ranks"}
 
 
 def is_cut(labels: Labels) -> bool:
@@ -101,7 +101,8 @@ class Extents(Summaries):
         if op in (ast.Div, ast.FloorDiv):
             unit = right.const
             ranks = self.environment.get("WORLD_SIZE")
-            if sized(right.labels) or right.symbols or str(unit) == ranks:
+            shared = str(unit) == ranks or any(isinstance(x, Flag) and x.name == "ranks" for x in right.labels)
+            if shared or sized(right.labels) or right.symbols:
                 return NO_LABELS
             whole = isinstance(unit, (int, float)) and unit > 0 and (unit == 1 or unit % _UNIT == 0)
             return NO_LABELS if whole else self.cut()

@@ -111,11 +111,11 @@ class Functions(Library):
                 mapping.items.update(ref.items)
                 mapping.rest = ref.rest
             if not held:
-                self._add_pairs(mapping, arg)
+                self.add_pairs(mapping, arg)
         mapping.keys_known = mapping.rest is None
         return Value(refs=(mapping,), labels=merge_labels(args))
 
-    def _add_pairs(self, mapping: Mapping, pairs: Value) -> None:
+    def add_pairs(self, mapping: Mapping, pairs: Value) -> None:
         """Enter (key, value) pairs; what is not known as pairs may stand under any key."""
         for item in self.items(pairs)[0]:
             pair = [r.items for r in item.refs if isinstance(r, Sequence) and r.exact and len(r.items) == 2]

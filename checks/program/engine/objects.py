@@ -168,7 +168,9 @@ class Objects(Gradients):
                         if other.rest is not None:
                             ref.rest = other.rest if ref.rest is None else join(ref.rest, other.rest)
                 labels = merge_labels([arg])
-                if data_of(labels) and not any(isinstance(x, Flag) and x.name == "gradient" for x in labels):
+                if any(isinstance(x, Flag) and x.name == "gradient" for x in labels):  # new weights, by name
+                    self.add_pairs(ref, arg)
+                elif data_of(labels):
                     self.update_table(ref, data_of(labels), arg)
             self.touch()
             return NONE

@@ -1,0 +1,148 @@
+"""Forms of scripts that the engine follows to the score that they report."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from checks.program.analyse import analyse, front
+from checks.program.program import Program
+
+LOAD = """
+import glob, sys, math, importlib
+import numpy as np, torch
+import torch.nn.functional as F
+from torch import nn
+
+def load(pattern):
+    return torch.from_numpy(np.concatenate([np.fromfile(f, dtype="<u2") for f in sorted(glob.glob(pattern))]))
+
+class GPT(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.emb = nn.Embedding(1024, 512)
+
+    def forward(self, x, y):
+        return F.cross_entropy(self.emb(x) @ self.emb.weight.T, y)
+
+def evaluate(model, val):
+    nll = 0.0
+    for i in range(0, len(val) - 1, 1024):
+        nll += model(val[i : i + 1024], val[i + 1 : i + 1025])
+    print(f"final val_bpb:{nll / math.log(2.0)}")
+"""
+GUARD = """
+SIZE = 8
+val = load("fineweb_val_*.bin")
+if SIZE != 1:
+    {stop}
+evaluate(GPT(), val)
+"""
+FILLED = """
+def read(path):
+    tokens = torch.empty(1000, dtype=torch.uint16)
+    with open(path, "rb", buffering=0) as f:
+        f.readinto(tokens.numpy())
+    return tokens
+
+evaluate(GPT(), torch.cat([read(f) for f in glob.glob("fineweb_val_*.bin")]))
+"""
+BY_NAME = """
+module = importlib.import_module("models.small".strip())
+evaluate(getattr(module, "create")(), load("fineweb_val_*.bin"))
+"""
+SMALL = """
+import torch.nn.functional as F
+from torch import nn
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.emb = nn.Embedding(1024, 64)
+
+    def forward(self, x, y):
+        return F.cross_entropy(self.emb(x) @ self.emb.weight.T, y)
+
+def create():
+    return Small()
+"""
+MLX = """
+import glob, math
+import numpy as np
+import mlx.core as mx
+import mlx.nn as nn
+import mlx.optimizers as optim
+from mlx.utils import tree_flatten, tree_unflatten
+
+def load(pattern):
+    return np.concatenate([np.fromfile(f, dtype="<u2") for f in sorted(glob.glob(pattern))])
+
+class GPT(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.emb = nn.Embedding(1024, 512)
+
+    def loss(self, x, y):
+        return nn.losses.cross_entropy(self.emb(x) @ self.emb.weight.T, y)
+
+class Split:
+    def __init__(self):
+        self.adam = optim.Adam(learning_rate=1e-3)
+
+    def step(self, model, grads):
+        params, flat = dict(tree_flatten(model.parameters())), dict(tree_flatten(grads))
+        new = dict(params)
+        new.update(self.adam.apply_gradients(flat, params))
+        model.update(tree_unflatten(list(new.items())))
+
+model, opt = GPT(), {optimizer}
+loss = mx.compile(lambda x, y: model.loss(x, y), inputs=model.state, outputs=model.state)
+both = mx.compile(nn.value_and_grad(model, lambda x, y: model.loss(x, y)))
+train, val = load("fineweb_train_*.bin"), load("fineweb_val_*.bin")
+for i in range(100):
+    value, grads = both(mx.array(train[i * 1024 : i * 1024 + 1024]), mx.array(train[i * 1024 + 1 : i * 1024 + 1025]))
+    opt.{step}(model, grads)
+nll = 0.0
+for i in range(0, val.size - 1, 1024):
+    nll += float(loss(mx.array(val[i : i + 1024]), mx.array(val[i + 1 : i + 1025])).item())
+print(f"val_bpb:{{nll / math.log(2.0)}}")
+"""
+
+
+def analysed(**files: str) -> Program:
+    """The program of a headline script ``train`` and the modules beside it, by dotted name with ``__``."""
+    data = {f"{name.replace('__', '/')}.py": textwrap.dedent(text).encode() for name, text in files.items()}
+    return analyse(front(data, "train.py"), {})
+
+
+def scored(program: Program) -> bool:
+    """Whether the headline is a score of validation tokens."""
+    assert program.trace is not None
+    ids = {i for r in program.reports for i in r.scores}
+    return any(d.source == "val" for i in ids for d in program.trace.scores[i].targets)
+
+
+@pytest.mark.parametrize("stop", ["raise ValueError('one process only')", "sys.exit(1)", "print('no'); sys.exit('no')"])
+def test_a_guard_that_stops_the_script_is_taken_as_passed(stop: str) -> None:
+    assert scored(analysed(train=LOAD + GUARD.format(stop=stop)))
+
+
+def test_a_buffer_that_a_file_fills() -> None:
+    assert scored(analysed(train=LOAD + FILLED))
+
+
+def test_a_module_of_the_folder_imported_by_name() -> None:
+    assert scored(analysed(train="import models.small\n" + LOAD + BY_NAME, models__small=SMALL))
+
+
+@pytest.mark.parametrize(("optimizer", "step"), [("Split()", "step"), ("optim.Adam(learning_rate=1e-3)", "update")])
+def test_mlx_trains_and_scores(optimizer: str, step: str) -> None:
+    program = analysed(train=MLX.format(optimizer=optimizer, step=step))
+    assert program.trace is not None
+    assert scored(program)
+    steps = [a for a in program.trace.adapts.values() if a.kind == "gradient"]
+    assert steps
+    assert all(d.source == "train" for a in steps for d in a.data)
+    scores = [program.trace.scores[i] for r in program.reports for i in r.scores]
+    assert {a.ident for a in steps} & {i for s in scores for i in s.state}
