@@ -28,7 +28,6 @@ class Branching(Statements):
         test = self.eval(node.test, scope)
         truth = self.truth(test)
         if truth and _stops(node.body):  # a guard; what is asked is what the script does when it runs
-            self.trace.skipped.append((self.place(node.lineno), "stops the script; taken as passed"))
             return self.block(node.orelse, scope)
         if truth is not None:
             return self.block(node.body if truth else node.orelse, scope)

@@ -213,7 +213,12 @@ class Expressions(Operators):
             text = next((p.text for p in reversed(parts) if p.text.startswith("slice")), "")
             if any(p.text.startswith("slice") for p in parts):
                 const = UNKNOWN
-            labels = frozenset(x for x in merge_labels(parts) if not (isinstance(x, Flag) and x.name == "head"))
+            labels = frozenset(
+                x for x in merge_labels(parts) if not (isinstance(x, Flag) and x.name in ("head", "cut"))
+            )
+            for part in parts:
+                for mark in (x for x in part.labels if isinstance(x, Flag) and x.name == "cut"):
+                    labels = labels | {mark if part is parts[0] else Flag("cut-columns", mark.line, mark.detail)}
             return Value(const, labels=labels, symbols=merge_symbols(parts), text=text or "tuple")
         value = self.eval(node, scope)
         if value.refs:

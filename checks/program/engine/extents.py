@@ -88,6 +88,8 @@ class Extents(Summaries):
     def limited(self, operands: Iterable[Value]) -> Labels:
         """``min(size, limit)``: a mark where a limit that no loop moves may be the smaller one."""
         operands = list(operands)
+        if any(v.labels for v in operands):
+            self.concrete()
         if not any(counts_tokens(v.labels) for v in operands):
             return NO_LABELS
         limits = [v for v in operands if not sized(v.labels) and not v.symbols]
@@ -96,6 +98,8 @@ class Extents(Summaries):
 
     def shrunk(self, op: type[ast.operator], left: Value, right: Value) -> Labels:
         """A mark where arithmetic makes a size smaller in a way that no unit of tokens, rows or ranks explains."""
+        if op is ast.FloorDiv and left.labels:
+            self.concrete()
         if not counts_tokens(left.labels) and not (op is ast.Mult and counts_tokens(right.labels)):
             return NO_LABELS
         if op in (ast.Div, ast.FloorDiv):
@@ -141,6 +145,11 @@ class Extents(Summaries):
     def note_reach(self, loop: int, iterable: Value, node: object) -> None:
         """Record how far a loop over an iterable reaches; over several calls the shortest counts."""
         ref = iterable.refs[0] if iterable.refs else None
+        if isinstance(ref, Range) and ref.stop.known and loop not in self.trace.reaches:
+            return  # what is not recorded is not proved
+        if isinstance(ref, Sequence) and ref.exact:
+            return
+        self.concrete()
         sizes = (
             {(str(x.detail), x.line) for x in ref.stop.labels if isinstance(x, Flag)} if isinstance(ref, Range) else ()
         )
@@ -148,6 +157,7 @@ class Extents(Summaries):
 
     def note_while(self, loop: int, test: Value) -> None:
         """Record how far a ``while`` loop reaches."""
+        self.concrete()
         self._reached(loop, sized(test.labels) and not is_cut(test.labels))
 
     def _reached(self, loop: int, whole: bool, step: str = "", sizes: tuple[tuple[str, int], ...] = ()) -> None:
@@ -188,7 +198,7 @@ class Extents(Summaries):
         return not is_cut(labels) and all(r is not None and r.whole for r in reached)
 
 
-def held(labels: Labels) -> Labels:
+def content_of(labels: Labels) -> Labels:
     """What a tensor keeps of a value written into it: sizes say nothing of its content."""
     return labels if any(isinstance(x, Data) for x in labels) else labels - bounds(labels)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checks.program.engine.access import data_of, is_gradient
-from checks.program.engine.extents import held
+from checks.program.engine.extents import content_of
 from checks.program.engine.library import _RESET
 from checks.program.engine.tensors import Tensors
 from checks.program.engine.values import (
@@ -164,7 +164,7 @@ class Gradients(Tensors):
                 elif isinstance(ref, (Parameters, Cell)):
                     self._overwrite_one(ref, source)
             return owner
-        labels: Labels = held(frozenset().union(*(self.full_labels(a) for a in args)))
+        labels: Labels = content_of(frozenset().union(*(self.full_labels(a) for a in args)))
         key = data_of(labels)
         for ref in owner.refs:
             if isinstance(ref, Gradient) or any(isinstance(x, Looked) for x in owner.labels):

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from checks.program.engine.access import Access, data_of, refine
-from checks.program.engine.extents import held
+from checks.program.engine.extents import content_of
 from checks.program.engine.values import (
     NOTHING,
     UNKNOWN,
@@ -259,7 +259,7 @@ class Items(Access):
 
     def write(self, ref: Heap, value: Value) -> None:
         """Write data into a buffer; what an earlier iteration of a running loop left there is overwritten."""
-        labels = held(merge_labels([value]))
+        labels = content_of(merge_labels([value]))
         if not self.maybe and self.loops:
             running = dict(self.loops)
             held = [x for x in ref.labels if type(x) is Data and x.symbols]
