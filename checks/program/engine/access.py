@@ -52,6 +52,7 @@ _NO_DATA = frozenset(
     ]
 )
 _EXACT_ITERATIONS = 6
+NO_DATA: frozenset[Data] = frozenset()
 _KNOWN_COUNT = 64
 _FEW = range(17)
 
@@ -60,12 +61,12 @@ def refine(labels: Labels, symbols: frozenset[Symbol], role: str = "") -> Labels
     """Narrow token data to a selection: its symbols are added, its role is set where it was open."""
     if not symbols and not role:
         return labels
-    return frozenset(Data(x.source, x.symbols | symbols, x.role or role) if isinstance(x, Data) else x for x in labels)
+    return frozenset([Data(x.source, x.symbols | symbols, x.role or role) if type(x) is Data else x for x in labels])
 
 
 def data_of(labels: Labels) -> frozenset[Data]:
     """The token data among labels (not the names of the files that hold it)."""
-    return frozenset(x for x in labels if isinstance(x, Data) and x.role != "path")
+    return frozenset([x for x in labels if type(x) is Data and x.role != "path"]) if labels else NO_DATA
 
 
 def is_gradient(label: Label) -> bool:

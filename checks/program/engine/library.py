@@ -110,7 +110,7 @@ class Library(Items):
 
     def is_score(self, value: Value) -> bool:
         """Whether a value is a score (a loss or probability of the target)."""
-        return any(isinstance(x, Scored) for x in value.labels)
+        return bool(value.labels) and any([type(x) is Scored for x in value.labels])
 
     def module_state(self) -> Labels:
         """State of the modules whose methods are running: their outputs depend on it."""

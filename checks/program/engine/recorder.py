@@ -74,7 +74,7 @@ class Recorder(Machine):
 
     def blend(self, values: list[Value], kind: str = "blend") -> Value | None:
         """Record scores combined with tables or adapted state; None when there is nothing to record."""
-        scored = [v for v in values if any(isinstance(x, Scored) for x in v.labels)]
+        scored = [v for v in values if v.labels and any([type(x) is Scored for x in v.labels])]
         if not scored or len(scored) == len(values):
             return None
         other = merge_labels(v for v in values if v not in scored)
