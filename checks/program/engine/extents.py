@@ -98,8 +98,6 @@ class Extents(Summaries):
 
     def shrunk(self, op: type[ast.operator], left: Value, right: Value) -> Labels:
         """A mark where arithmetic makes a size smaller in a way that no unit of tokens, rows or ranks explains."""
-        if op is ast.FloorDiv and left.labels:
-            self.concrete()
         if not counts_tokens(left.labels) and not (op is ast.Mult and counts_tokens(right.labels)):
             return NO_LABELS
         if op in (ast.Div, ast.FloorDiv):
