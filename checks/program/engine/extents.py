@@ -64,7 +64,8 @@ class Extents(Summaries):
     def size_of(self, owner: Value) -> Value:
         """The size of a value, in any unit."""
         labels = self.full_labels(owner) if owner.refs else owner.labels
-        if any(isinstance(x, Data) and x.source == "val" and x.role != "path" for x in labels):
+        whole = not self.modules_active and not self.recordings  # inside a model, shapes are of batches
+        if whole and any(isinstance(x, Data) and x.source == "val" and x.role != "path" for x in labels):
             return Value(text="size", labels=bounds(labels) | {Flag("extent", self.line, self.file)})
         return Value(text="size")
 
