@@ -203,6 +203,8 @@ class Summaries(Recorder):
                 snapshot.restore()
             self.touch()
         if not valid or result is None:
+            self.step_limit -= self.steps - recording.steps  # spent, but without a place in the order
+            self.steps = recording.steps
             return None
         concrete = Concrete(form, snapshot.serial, snapshot.groups, self.loops, self.while_loops)
         if not self._distinct(recording.apart, concrete):
