@@ -46,7 +46,7 @@ def record_folders(paths: Iterable[str]) -> tuple[str, ...]:
     A record folder is ``records/track_*/<name>`` with a script, a log or a submission.json in it: a folder of notes
     alone submits nothing. Where there is none, other folders count that their authors plainly meant as one: with a
     submission.json, or in ``records/`` with a training script beside a README or a log. Where there are some and none of
-    them has a log, a folder elsewhere with submission.json, script and log counts as well: it is what is submitted.
+    them has a log, the one folder elsewhere with submission.json, script and log counts too: it is what is submitted.
     """
     by_folder: dict[str, set[str]] = {}
     tracked: dict[str, set[str]] = {}
@@ -60,6 +60,8 @@ def record_folders(paths: Iterable[str]) -> tuple[str, ...]:
     if any(_has_log(names) for names in tracked.values()):
         return tuple(sorted(tracked))
     found = {folder for folder, names in by_folder.items() if _meant(folder, names, bool(tracked))}
+    if tracked and len(found) > 1:  # experiments that were left lying about: none is plainly the submission
+        return tuple(sorted(tracked))
     return tuple(sorted({*tracked, *(f for f in found if not _inside_another(f, found))}))
 
 

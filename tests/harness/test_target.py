@@ -275,6 +275,10 @@ def test_a_file_that_vanishes_or_turns_into_a_link_reads_as_empty(tmp_path: Path
             ["records/track_a/x/t.py", "records/track_a/x/a.log", "old/submission.json", "old/t.py", "old/a.log"],
             ["records/track_a/x"],
         ),
+        (
+            ["records/track_a/x/t.py", *(f"exp_{e}/{n}" for e in "ab" for n in ("submission.json", "t.py", "s.log"))],
+            ["records/track_a/x"],
+        ),
         (["other/submission.json", "other/sub/submission.json"], ["other"]),
         (["records/mine/train_gpt.py"], []),
         (["records/mine/train_gpt.py", "records/mine/run.log"], ["records/mine"]),
