@@ -14,6 +14,7 @@ from checks.rules.base import Case, PullRequestCase, Verdicts
 from checks.rules.registry import Rule, rules
 from checks.submission.files import TRACK_PREFIX
 from checks.submission.model import PullRequest, Submission
+from checks.submission.readme_claims import title_score
 from checks.verdict import (
     Evidence,
     Finding,
@@ -109,6 +110,27 @@ def _without_folder(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(replace(f, blocking=False) for f in findings if f.rule == "missing-files")
 
 
+def no_score(submission: Submission) -> str:
+    """Where the author says that there is no score, "file:line"; empty when one is claimed, logged or merely unstated."""
+    claims = submission.claims
+    logged = any(run.complete and run.val_bpb is not None for run in submission.runs)
+    stated = claims.val_bpb is not None or claims.readme_val_bpb or claims.title_val_bpb is not None
+    named = title_score(submission.path.rsplit("/", 1)[-1]) is not None
+    return "" if (stated or logged or named) and not claims.withdrawn else claims.unclaimed
+
+
+def _noted(finding: Finding, place: str) -> Finding:
+    """A breach of an evaluation rule where no score is claimed: a note on the code (rulebook, "No claimed score")."""
+    if finding.group is not Group.EVALUATION or finding.status is not Status.FAIL:
+        return finding
+    file, _, line = place.rpartition(":")
+    said = Evidence(file, int(line), int(line), what="says that there is no score")
+    summary = f"{finding.summary} No score is claimed: this is a note on the code, not a breach."
+    return replace(
+        finding, status=Status.WARN, blocking=False, summary=summary, evidence=(*finding.evidence, said)
+    )
+
+
 def _notes(submission: Submission) -> list[str]:
     """What of a folder was not read; a reader of the report has to know."""
     place = "" if submission.path == FOLDER_ITSELF else f"{submission.path}: "
@@ -164,6 +186,8 @@ class _Judge:
             for rule in self._rules()
             if rule.check is not None
         ]
+        if place := no_score(submission):
+            findings = [_noted(f, place) for f in findings]
         script = read.program.scripts.get(submission.script or "")
         return SubmissionVerdict(
             path=self.pull_request.path if submission.path == FOLDER_ITSELF else submission.path,

@@ -31,6 +31,9 @@ def headline(trace: Trace, label: str = "") -> list[ReportEvent]:
     candidates = [r for r in trace.reports if r.scores]
     if label:
         named = [r for r in candidates if same_label(r.template, label)]
+        exact = [r for r in named if _bare(r.template) == _bare(label)]
+        if exact:
+            return exact[-1:]
         if named:
             return named[-1:]
     plain = [r for r in candidates if not _RUNNING.search(r.template) and not _in_score_loop(r, trace)]
@@ -50,6 +53,11 @@ def same_label(template: str, label: str) -> bool:
     if not printed or not wanted:
         return False
     return printed.startswith(wanted) or (len(printed) >= _LABEL and wanted.startswith(printed))
+
+
+def _bare(text: str) -> str:
+    """A label or template without the names of the metrics that follow it."""
+    return re.sub(r"(?: (?:val|loss|bpb))+$", "", words_of(text))
 
 
 def _in_score_loop(report: ReportEvent, trace: Trace) -> bool:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from checks.submission import no_claim
 from checks.submission.model import Claims, SourceFile
 from checks.submission.readme_claims import readme_scores, says_non_record, title_score
 
@@ -70,15 +71,21 @@ def read_claims(files: Mapping[str, SourceFile], title: str | None, folder: str)
     where = _Where(path, text, from_)
     facts = _json_facts(data, where)
     readme_text = _text(readme[1], MAX_README) if readme else ""
-    scores = readme_scores(readme_text)
+    taken_back = no_claim.withdrawn(data) if facts["val_bpb"] is None else ""
+    scores = () if taken_back else readme_scores(readme_text)
     for i, (_, line) in enumerate(scores):
         from_[f"readme_val_bpb.{i}"] = f"{readme[0]}:{line}" if readme else ""
-    titled = title_score(title or "")
+    titled = None if taken_back else title_score(title or "")
     bpb = facts.pop("val_bpb", None)
     if bpb is None and scores and readme:
         bpb, from_["val_bpb"] = scores[0][0], f"{readme[0]}:{scores[0][1]}"
     elif bpb is None and titled is not None:
         bpb, from_["val_bpb"] = titled, "title"
+    unclaimed = ""
+    if bpb is None and (key := taken_back or no_claim.said_open(data, [keys[0] for keys in _SCORE_KEYS])):
+        unclaimed = f"{path}:{no_claim.line_of(text, key)}"
+    elif bpb is None and readme and (line := no_claim.pending(readme_text)):
+        unclaimed = f"{readme[0]}:{line}"
     track = facts["track"]
     words = (track or "", str(data.get("submission_type", "")), str(data.get("status", "")), str(data.get("type", "")))
     non_record = (
@@ -99,6 +106,8 @@ def read_claims(files: Mapping[str, SourceFile], title: str | None, folder: str)
         json_path=path,
         readme_path=readme[0] if readme else "",
         non_record=non_record,
+        unclaimed=unclaimed,
+        withdrawn=bool(taken_back),
         **facts,
     )
 
@@ -110,9 +119,7 @@ class _Where:
         self.path, self.text, self.from_ = path, text, from_
 
     def note(self, fact: str, key: str) -> None:
-        at = self.text.find(json.dumps(key))
-        line = self.text.count("\n", 0, at) + 1 if at >= 0 else 1
-        self.from_[fact] = f"{self.path}:{line}"
+        self.from_[fact] = f"{self.path}:{no_claim.line_of(self.text, key)}"
 
 
 def _json_facts(data: Mapping[str, Any], where: _Where) -> dict[str, Any]:

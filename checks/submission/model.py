@@ -47,7 +47,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Claims:
-    """What the author says: submission.json, README and title. ``from_`` maps each fact to "file:line"."""
+    """What the author says: submission.json, README and title. ``from_`` maps each fact to "file:line".
+
+    ``unclaimed`` is the "file:line" where the author says that there is no score; ``withdrawn``: there was one.
+    """
 
     val_bpb: float | None = None
     val_loss: float | None = None
@@ -69,6 +72,8 @@ class Claims:
     date: str = ""
     json_path: str = ""
     readme_path: str = ""
+    unclaimed: str = ""
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True)

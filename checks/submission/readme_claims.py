@@ -8,7 +8,7 @@ from collections.abc import Sequence
 _VALUE = r"(\d{1,2}\.\d{3,10})"
 _KEYED = re.compile(
     rf"(?:val[_ \\]{{0,2}}bpb|\bbpb\b|bits[- ]per[- ]byte)[^\d\n+\-−–—Δ±]{{0,24}}?(?:[—–-]\s)?[*`~≈ ]*{_VALUE}(?![\d.])"
-    rf"|(?<![\d.+\-−±Δ]){_VALUE}[*`]*\s*(?:val[_ \\]{{0,2}})?bpb\b(?!\s*[:=])",
+    rf"|(?<![\d.+\-−–—±Δ]){_VALUE}[*`]*\s*(?:val[_ \\]{{0,2}})?bpb\b(?!\s*[:=])",
     re.IGNORECASE,
 )
 _BARE = re.compile(rf"(?<![\d.+\-−±Δv#]){_VALUE}(?![\d.%])")
@@ -18,6 +18,8 @@ _OTHERS = re.compile(
     r"|expected|projected|threshold|\bpr ?#|#\d{2,}|spread|margin|\btax\b|noise|lineage|follow|parent|base:|\bpre[-_]",
     re.IGNORECASE,
 )
+_GOAL = re.compile(r"\bclears?\b|\bbelow\b|\bexceeds?\b|\bsub-$", re.IGNORECASE)
+_EFFECT = re.compile(r"gain|impact|effect|delta|Δ|improv|expected", re.IGNORECASE)
 _MEAN_ROW = re.compile(r"\s*\|[\s*_`]*(?:\d+[- ]seed )?(?:mean|average|avg)\b", re.IGNORECASE)
 _SCORE_COLUMN = re.compile(r"bpb|bits", re.IGNORECASE)
 _SIDE_COLUMN = re.compile(
@@ -49,7 +51,8 @@ def readme_scores(text: str) -> tuple[tuple[float, int], ...]:
             continue
         for match in _KEYED.finditer(line):
             value = float(match[1] or match[2])
-            comparing = _OTHERS.search(line[max(0, match.start() - 40) : match.start()]) is not None
+            before = line[max(0, match.start() - 40) : match.start()]
+            comparing = _OTHERS.search(before) or _GOAL.search(before[-12:] + match[0]) or _in_effects(header, line, match)
             if not comparing and _plausible(value, line):
                 found.append((_prominence(line, number), number, value))
         if "|" in line:
@@ -71,6 +74,12 @@ def _mean_row(header: Sequence[str], cells: Sequence[str]) -> list[float]:
         if match and _SCORE_COLUMN.search(name):
             scores.append((1 if _SIDE_COLUMN.search(name) else 0, -place, float(match[1])))
     return [value for _, _, value in sorted(scores)]
+
+
+def _in_effects(header: Sequence[str], line: str, match: re.Match[str]) -> bool:
+    """Whether a number stands in a table's column of gains or effects."""
+    column = line[: match.start()].strip().lstrip("|").count("|")
+    return "|" in line and column < len(header) and _EFFECT.search(header[column]) is not None
 
 
 def _cells(line: str) -> list[str]:

@@ -38,7 +38,7 @@ def told(
         ):
             continue
         phrase = _phrase(constant.name)
-        if phrase and _affirmed(phrase, words):
+        if phrase and _affirmed(phrase, words) and not _said_off(constant.name, text[:_README_CHARACTERS]):
             setting = current or Setting("0", f"default {where}")
             result[constant.name] = replace(setting, value="1", from_=f"described in {where}, set by no command")
     return result
@@ -49,6 +49,12 @@ def _phrase(name: str) -> str:
     if len(tokens) == 1:
         return tokens[0] if tokens[0] in _KNOWN else ""
     return " ".join(tokens[-2:]) if len(tokens) >= 2 and set(tokens) & {"pass", "ttt", "slot"} else ""
+
+
+def _said_off(name: str, text: str) -> bool:
+    """Whether the text itself gives the switch by name, and only as off: ``TTT_ENABLED=0``."""
+    values = re.findall(rf"\b{re.escape(name)}[`\"'*]*\s*[=:]\s*[`\"'*]*(\w+)", text)
+    return bool(values) and all(value in _OFF for value in values)
 
 
 def _affirmed(phrase: str, words: str) -> bool:

@@ -1,0 +1,50 @@
+"""Where an author says that there is no score (yet, or any more): a null in submission.json, a README that waits for a run.
+
+Silence is no such statement: a folder without submission.json is judged as if it claimed its score.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+_WITHDRAWN = re.compile(r"\b(?:retract|withdr[ae]w)", re.IGNORECASE)
+_PENDING = re.compile(
+    r"\b(?:val[_ ]?bpb|bpb|score|status|results?)\b[^|]{0,80}\b(?:tbd|tba|pending|awaiting|not yet|to be determined)\b",
+    re.IGNORECASE,
+)
+_TOP_LINES = 25
+_MAX_LINE = 500
+
+
+def withdrawn(data: Mapping[str, Any]) -> str:
+    """The key of submission.json whose words take the score back; empty when none does.
+
+    Only a key that stands for the submission as a whole counts; a note on one run or ablation takes nothing back.
+    """
+    for key in ("status", "name", "title", "submission_type"):
+        value = data.get(key)
+        if isinstance(value, str) and _WITHDRAWN.search(value[:300]):
+            return key
+    return ""
+
+
+def said_open(data: Mapping[str, Any], score_keys: Collection[str]) -> str:
+    """The score key of submission.json that is there and holds no number; empty when there is none."""
+    return next((k for k in score_keys if k in data and (data[k] is None or isinstance(data[k], str))), "")
+
+
+def line_of(text: str, key: str) -> int:
+    """The line of a key in a JSON text."""
+    at = text.find(json.dumps(key))
+    return text.count("\n", 0, at) + 1 if at >= 0 else 1
+
+
+def pending(readme: str) -> int:
+    """The line at the top of a README that says that the result is still to come; 0 when none does."""
+    for number, line in enumerate(readme.split("\n", _TOP_LINES)[:_TOP_LINES], 1):
+        if _PENDING.search(line[:_MAX_LINE]):
+            return number
+    return 0
