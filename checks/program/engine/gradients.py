@@ -200,7 +200,8 @@ class Gradients(Tensors):
     def _change_kind(self, target: Heap, ref: Heap, name: str, labels: Labels) -> str:
         """What an in-place change by token data is: of parameters, of a table, or (empty) data written into a buffer."""
         flags = {x.name for x in labels if isinstance(x, Flag)}
-        if isinstance(ref, Parameters) or isinstance(target, Instance) or "gradient" in flags:
+        descends = "gradient" in flags and not any(isinstance(x, Scored) for x in labels)  # a summed loss is no descent
+        if isinstance(ref, Parameters) or isinstance(target, Instance) or descends:
             return "free-gradient" if isinstance(target, Cell) and not target.owned else "inplace"
         if isinstance(target, Cell) and target.parameter:
             return "inplace"
