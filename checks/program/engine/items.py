@@ -204,6 +204,8 @@ class Items(Access):
         """``owner[index] = value``: an item, a table update keyed by tokens, or data written into a buffer."""
         key = self.key_of(index.labels)
         for ref in owner.refs:
+            if key and isinstance(ref, (Mapping, Sequence)):
+                value = self._counted_on(ref, value)
             if isinstance(ref, Mapping):
                 if index.known and hashable(index.const):
                     old = ref.items.get(index.const)
@@ -239,6 +241,15 @@ class Items(Access):
                 else:
                     self.pseudo_expert(target.labels, [value])
                     self.write(target, value)
+
+    def _counted_on(self, ref: Heap, value: Value) -> Value:
+        """What a table takes in: a count read from it to be raised tells nothing that its updates do not."""
+        labels = frozenset(
+            x for x in value.labels if not (isinstance(x, Looked) and self.trace.lookups[x.event].table_line == ref.line)
+        )
+        if len(labels) == len(value.labels):
+            return value
+        return Value(value.const, value.refs, labels, value.symbols, value.text)
 
     def update_table(self, ref: Heap, data: frozenset[Data], value: Value) -> None:
         """A table changed at keys made of tokens."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from checks.program.engine.branching import Branching
 from checks.program.engine.flow import Flow
-from checks.program.engine.values import NOTHING, UNKNOWN, Scope, Value
+from checks.program.engine.values import NOTHING, UNKNOWN, Data, Looked, Scope, Value
 from checks.program.nodes import children
 
 
@@ -21,6 +21,8 @@ class Loops(Branching):
 
     def _for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> Flow:
         iterable = self.eval(node.iter, scope)
+        if any(isinstance(x, (Data, Looked)) for x in iterable.labels):
+            self.walks[id(node)] = len(self.calls)
         return self._loop(
             node, self.iterations(iterable, node), scope, lambda element: self.assign(node.target, element, scope)
         )

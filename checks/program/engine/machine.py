@@ -51,6 +51,7 @@ class Machine:
         self.line = 0
         self.calls: list[tuple[str, int]] = []
         self.loops: list[Symbol] = []
+        self.walks: dict[int, int] = {}  # loops through the items of token data, with the depth of calls they run at
         self.while_loops: list[Symbol] = []
         self.passes: list[Symbol] = []
         self.maybe = 0

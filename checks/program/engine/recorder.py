@@ -44,7 +44,7 @@ class Recorder(Machine):
 
     def _score(self, targets: frozenset[Data], used: Labels, base: frozenset[int]) -> Value:
         self.concrete()
-        state: set[int] = {label.event for label in used if isinstance(label, Adapted)}
+        state = {x.event for x in used if isinstance(x, Adapted) and not self._walked(self.trace.adapts[x.event])}
         lookups = {label.event for label in used if isinstance(label, Looked)}
         for ident in lookups:
             if not self.trace.lookups[ident].causal:
@@ -149,11 +149,23 @@ class Recorder(Machine):
 
     def _behind(self, adapt: AdaptEvent, key: frozenset[Data]) -> bool:
         """Whether a table update lies behind the key that is read now, in the order of the stream."""
+        if self._walked(adapt):
+            return True
         selecting = {loop for d in key for loop, _ in d.symbols}
         if self.loops and not selecting & {loop for loop, _ in self.loops}:
             loop, now = self.loops[-1]  # bytes of tokens, walked one by one: the walk itself is the order
             return any(same == loop and k < now for same, k in adapt.loops)
         return self._earlier(adapt.data, key)
+
+    def _walked(self, adapt: AdaptEvent) -> bool:
+        """Whether a table update came from an earlier item of the bytes or tokens that a running loop walks through."""
+        ran = dict(adapt.loops)
+        for i, (loop, now) in enumerate(self.loops):
+            depth = self.walks.get(loop)
+            if depth is not None and ran.get(loop, now) < now:
+                same_call = adapt.place.calls[:depth] == tuple(self.calls[:depth])
+                return adapt.kind == "table" and same_call and all(ran.get(x) == k for x, k in self.loops[:i])
+        return False
 
     def _earlier(self, data: frozenset[Data], key: frozenset[Data]) -> bool:
         """Whether all of the data was selected in earlier iterations of loops that select the key."""

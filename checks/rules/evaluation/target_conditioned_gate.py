@@ -74,6 +74,9 @@ def gates(case: Case) -> tuple[list[Evidence], str]:
 def _python(case: Case, trace: Trace) -> list[tuple[str, int]]:
     """Where the class of the target was read for something that the headline's predictions depend on."""
     scores = ordering.headline_scores(case.program)
+    mixed = {i for b in trace.blends if b.detail == "bytes-spread" for i in (*b.scores, b.result)}
+    if mixed & {s.ident for s in scores}:
+        return []  # which bytes the token has is read to spread it over them: unnormalised-mixture, not a second breach
     found = set()
     for score in scores:
         found |= {(str(x.detail), x.line) for x in score.used if isinstance(x, Flag) and x.name == "target-class"}
