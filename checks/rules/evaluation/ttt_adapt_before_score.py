@@ -42,7 +42,7 @@ def check(case: Case) -> Finding:
     adaptations = ordering.val_adaptations(trace) if trace is not None else []
     used = {i for s in ordering.headline_scores(program) for i in s.state}
     counted = [a for a in adaptations if a.ident in used and a.kind in KINDS]
-    warm = _warm_ups(case)
+    warm = [] if trained else _warm_ups(case)  # batches of a training loop on validation tokens: val-training
     if warm:
         return say.warn(
             "A warm-up takes training steps on validation tokens before the evaluation; no reported score depends on them.",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from checks.program.trace import AdaptEvent
+from checks.program.trace import AdaptEvent, Trace
+from checks.program.engine.values import Flag
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.verdict import Evidence, Finding, Group
@@ -54,7 +55,8 @@ def _by_date(case: Case, say: Verdicts, summary: str, rows: list[Evidence], clea
 def training_on_val(case: Case) -> list[AdaptEvent]:
     """Gradient steps of the training loop that used validation tokens.
 
-    A step belongs to training when its line also steps on training tokens, or when nothing steps on training tokens at all.
+    A step belongs to training when its line also steps on training tokens. Where nothing steps on training tokens at all,
+    it does when the settings name validation files as training data, or when it makes new weights that are then exported.
     """
     trace = case.program.trace
     if trace is None:
@@ -69,12 +71,20 @@ def training_on_val(case: Case) -> list[AdaptEvent]:
             a for a in on_val if scored & {loop for loop, _ in a.loops}
         ]  # of train-data-at-eval, not of this rule
         return [a for a in on_val if (a.place.file, a.place.line) in train_lines and a not in replay]
-    return [a for a in on_val if _looks_like_training(a, case)]
-
-
-def _looks_like_training(event: AdaptEvent, case: Case) -> bool:
     settings = case.submission.configuration
-    return any(name.startswith("TRAIN") and _VAL_FILES.search(settings[name].value) for name in settings)
+    if any(name.startswith("TRAIN") and _VAL_FILES.search(settings[name].value) for name in settings):
+        return on_val
+    return [a for a in on_val if _makes_weights(a, trace)]
+
+
+def _makes_weights(event: AdaptEvent, trace: Trace) -> bool:
+    """Whether a step fits weights that come from no file, in a loop that reports validation, before a file is written."""
+    fitted = [trace.scores[i] for i in event.losses]
+    read = any(isinstance(x, Flag) and x.name == "artifact" for s in fitted for x in s.used)
+    loops = {loop for loop, _ in event.loops}
+    validates = any(loops & {loop for loop, _ in r.loops} for r in trace.reports)
+    exports = any(c.name in ("open-write", "save-file") and c.at > event.at for c in trace.calls)
+    return bool(fitted) and not read and validates and exports
 
 
 def _told(case: Case) -> list[Evidence]:
