@@ -126,9 +126,7 @@ def _noted(finding: Finding, place: str) -> Finding:
     file, _, line = place.rpartition(":")
     said = Evidence(file, int(line), int(line), what="says that there is no score")
     summary = f"{finding.summary} No score is claimed: this is a note on the code, not a breach."
-    return replace(
-        finding, status=Status.WARN, blocking=False, summary=summary, evidence=(*finding.evidence, said)
-    )
+    return replace(finding, status=Status.WARN, blocking=False, summary=summary, evidence=(*finding.evidence, said))
 
 
 def _notes(submission: Submission) -> list[str]:

@@ -52,7 +52,9 @@ def readme_scores(text: str) -> tuple[tuple[float, int], ...]:
         for match in _KEYED.finditer(line):
             value = float(match[1] or match[2])
             before = line[max(0, match.start() - 40) : match.start()]
-            comparing = _OTHERS.search(before) or _GOAL.search(before[-12:] + match[0]) or _in_effects(header, line, match)
+            comparing = (
+                _OTHERS.search(before) or _GOAL.search(before[-12:] + match[0]) or _in_effects(header, line, match)
+            )
             if not comparing and _plausible(value, line):
                 found.append((_prominence(line, number), number, value))
         if "|" in line:

@@ -54,7 +54,9 @@ class Branching(Statements):
         if not ends:
             return next((f for f in flows if f is not Flow.RAISE), Flow.RAISE)
         if test is not None:
+            last, self.line = self.line, line  # a choice stands where it is made
             self._chosen(test, line, before, ends)
+            self.line = last
         merged = self.join_variables(ends)
         scope.vars.clear()
         scope.vars.update(merged)

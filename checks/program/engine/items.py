@@ -245,7 +245,9 @@ class Items(Access):
     def _counted_on(self, ref: Heap, value: Value) -> Value:
         """What a table takes in: a count read from it to be raised tells nothing that its updates do not."""
         labels = frozenset(
-            x for x in value.labels if not (isinstance(x, Looked) and self.trace.lookups[x.event].table_line == ref.line)
+            x
+            for x in value.labels
+            if not (isinstance(x, Looked) and self.trace.lookups[x.event].table_line == ref.line)
         )
         if len(labels) == len(value.labels):
             return value

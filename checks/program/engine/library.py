@@ -310,7 +310,8 @@ class Library(Items):
     def stored_match(self, values: list[Value]) -> None:
         """Note scores that change where a stored token equals the target."""
         scores = [x.event for v in values for x in v.labels if isinstance(x, Scored)]
-        if scores and any(isinstance(x, Flag) and x.name == "stored-match" for v in values for x in v.labels):
+        masks = [v for v in values if not any(isinstance(x, Scored) for x in v.labels)]
+        if scores and any(isinstance(x, Flag) and x.name == "stored-match" for v in masks for x in v.labels):
             self.note_blend("stored-match", scores)
 
     def target_class(self, labels: Labels) -> frozenset[Flag]:

@@ -34,7 +34,7 @@ def check(case: Case) -> Finding:
     if matched:
         return say.fail(
             "Scores are changed where a stored token equals the validation token: the answers are in the artifact.",
-            ordering.unique(matched),
+            ordering.unique([*matched, *(ordering.report_row(program, r) for r in program.reports)]),
             clears,
         )
     named = [p for p in case.submission.files if _PAID.search(p)]
