@@ -184,8 +184,8 @@ class _Judge:
             for rule in self._rules()
             if rule.check is not None
         ]
-        if place := no_score(submission):
-            findings = [_noted(f, place) for f in findings]
+        if unclaimed := no_score(submission):
+            findings = [_noted(f, unclaimed) for f in findings]
         script = read.program.scripts.get(submission.script or "")
         return SubmissionVerdict(
             path=self.pull_request.path if submission.path == FOLDER_ITSELF else submission.path,

@@ -12,7 +12,7 @@ from typing import Any
 
 _WITHDRAWN = re.compile(r"\b(?:retract|withdr[ae]w)", re.IGNORECASE)
 _PENDING = re.compile(
-    r"\b(?:val[_ ]?bpb|bpb|score|status|results?)\b[^|]{0,80}\b(?:tbd|tba|pending|awaiting|not yet|to be determined)\b",
+    r"\b(?:val[_ ]?bpb|bpb|score|status|results?)\b[^|]{0,80}(?<![a-z])(?:tbd|tba|pending|awaiting|not yet|to be determined)(?![a-z])",
     re.IGNORECASE,
 )
 _TOP_LINES = 25

@@ -146,3 +146,47 @@ def test_non_record_by_its_words() -> None:
     assert claims({"val_bpb": 1.1}, title="[Non-Record] a try").non_record
     assert not claims({"val_bpb": 1.1, "track": "10min_16mb"}, readme="# Record").non_record
     assert not says_non_record("this is not a non-record entry")
+
+
+OLD_README = "# Old\n\nRetracting the reported 1.13112 BPB.\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "readme", "where", "withdrawn"),
+    [
+        ({"status": "retracted", "val_bpb": None, "val_bpb_retracted": 1.13}, OLD_README, "submission.json:2", True),
+        ({"name": "x - WITHDRAWN"}, OLD_README, "submission.json:2", True),
+        ({"name": "x", "val_bpb": None}, "", "submission.json:3", False),
+        ({"name": "x", "val_bpb": "TBD"}, "", "submission.json:3", False),
+        ({}, "# x\n\n**val_bpb**: _pending H100 validation_\n", "README.md:3", False),
+        ({}, "# x\n\n**Status: complete — compute grant pending.**\n\nTarget: 1.07 bpb.\n", "README.md:3", False),
+    ],
+)
+def test_an_author_who_says_that_there_is_no_score(data: Any, readme: str, where: str, withdrawn: bool) -> None:
+    found = claims(data, readme)
+    assert (found.unclaimed, found.withdrawn) == (where, withdrawn)
+
+
+@pytest.mark.parametrize(
+    ("data", "readme"),
+    [
+        ({"status": "retracted", "val_bpb": 1.13}, ""),
+        ({"name": "x", "val_bpb": None}, "**val_bpb: 1.0820** (3-seed mean)"),
+        ({"name": "x"}, "A model."),
+        (None, ""),
+    ],
+)
+def test_silence_and_scores_are_no_such_statement(data: Any, readme: str) -> None:
+    assert claims(data, readme).unclaimed == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "| Value Residual | arXiv:2410.17897 | –0.020 to –0.040 bpb |",
+        "If final median bpb clears 1.076 with p<0.01, submit.",
+        "- **~70%**: v4 clears 1.076 bpb",
+    ],
+)
+def test_hopes_and_effects_are_no_claims(line: str) -> None:
+    assert readme_scores(f"| Technique | Source | Expected gain |\n|---|---|---|\n{line}") == ()

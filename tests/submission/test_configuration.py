@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from checks.program.program import EnvConstant
 from checks.submission.configuration import effective_configuration, same_value
 from checks.submission.logs import read_log
 from checks.submission.model import Run, RunCommand, Setting
+from checks.submission.told import told
 from tests.submission import log_samples as sample
 
 CONSTANTS = (
@@ -90,3 +93,17 @@ def test_variables_that_the_script_does_not_list_are_kept() -> None:
 def test_same_value() -> None:
     assert same_value("True", "1") and same_value("600.000", "600") and same_value("524_288", "524288")
     assert same_value("off", "0") and not same_value("0.1", "0.10001") and not same_value("zlib", "lzma")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Score-first TTT adapts the model on what was scored.", "1"),
+        ("Score-first TTT adapts the model. Run with `TTT_ENABLED`: `1`.", "1"),
+        ("Older launchers used TTT; the numbers above come from `TTT_ENABLED=0`.", "0"),
+        ("TTT_ENABLED=0 here. Another section: TTT_ENABLED=1.", "1"),
+        ("This is a run without TTT.", "0"),
+    ],
+)
+def test_a_switch_that_the_readme_turns_on_or_names_as_off(text: str, value: str) -> None:
+    assert told(CONSTANTS, resolve(), (), text, "README.md")["TTT_ENABLED"].value == value

@@ -23,6 +23,8 @@ class Loops(Branching):
         iterable = self.eval(node.iter, scope)
         if any(isinstance(x, (Data, Looked)) for x in iterable.labels):
             self.walks[id(node)] = len(self.calls)
+            if not any(isinstance(x, Data) for x in iterable.labels):
+                self.contents.add(id(node))
         return self._loop(
             node, self.iterations(iterable, node), scope, lambda element: self.assign(node.target, element, scope)
         )

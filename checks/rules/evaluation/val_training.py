@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from checks.program.trace import AdaptEvent, Trace
 from checks.program.engine.values import Flag
+from checks.program.trace import AdaptEvent, Trace
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.verdict import Evidence, Finding, Group
