@@ -195,6 +195,6 @@ def _final_label(runs: Sequence[Run], claimed: Sequence[float]) -> str:
         if last in near:
             break
         if near:
-            chosen = min(near, key=lambda label: near[label])
+            chosen = min(near, key=lambda label: (round(near[label], 4), not label.endswith("exact")))
             break
     return re.sub(r"\d+$", "", chosen)

@@ -12,7 +12,8 @@ from typing import Any
 
 _WITHDRAWN = re.compile(r"\b(?:retract|withdr[ae]w)", re.IGNORECASE)
 _PENDING = re.compile(
-    r"\b(?:val[_ ]?bpb|bpb|score|status|results?)\b[^|]{0,80}(?<![a-z])(?:tbd|tba|pending|awaiting|not yet|to be determined)(?![a-z])",
+    r"\b(?:val[_ ]?bpb|bpb|score|status|results?)\b[^|]{0,80}"
+    r"(?<![a-z])(?:tbd|tba|pending|awaiting|not yet|to be determined)(?![a-z])",
     re.IGNORECASE,
 )
 _TOP_LINES = 25

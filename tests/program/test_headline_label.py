@@ -15,26 +15,30 @@ def run(*scores: tuple[str, float]) -> Run:
     return Run("train.log", complete=True, val_bpb=scores[-1][1], scores=found)
 
 
-SIDE = (run(("sliding_exact", 1.0991), ("legal_ttt", 1.0906), ("legal_ttt_exact", 1.09064), ("two_pass_exact", 0.1952)),)
+SIDE = (
+    run(("sliding_exact", 1.0991), ("legal_ttt", 1.0906), ("legal_ttt_exact", 1.09064), ("two_pass_exact", 0.1952)),
+)
 
 
 @pytest.mark.parametrize(
     ("claimed", "label"),
     [
         ((), "two_pass_exact"),
-        (((1.0906, 1.0906), (0.195,)), "legal_ttt_exact"),
-        (((1.0991,), ()), "sliding_exact"),
-        (((0.1952,), (1.0906,)), "two_pass_exact"),
-        (((), (1.0906,)), "legal_ttt_exact"),
-        (((2.5,), (2.6,)), "two_pass_exact"),
+        ((1.0906, 0.195), "legal_ttt_exact"),
+        ((1.0991,), "sliding_exact"),
+        ((0.1952, 1.0906), "two_pass_exact"),
+        ((2.5, 1.0906), "legal_ttt_exact"),
+        ((2.5, 2.6), "two_pass_exact"),
     ],
 )
-def test_the_foremost_claim_picks_the_label(claimed: tuple[tuple[float, ...], ...], label: str) -> None:
+def test_the_foremost_claim_picks_the_label(claimed: tuple[float, ...], label: str) -> None:
     assert _final_label(SIDE, claimed) == label
 
 
 def report(line: int, template: str) -> ReportEvent:
-    return ReportEvent(line, Place("train_gpt.py", 386, "timed_eval"), template, frozenset({line}), frozenset(), frozenset())
+    return ReportEvent(
+        line, Place("train_gpt.py", 386, "timed_eval"), template, frozenset({line}), frozenset(), frozenset()
+    )
 
 
 def test_a_label_that_begins_another_is_not_that_other() -> None:

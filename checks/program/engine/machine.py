@@ -96,16 +96,11 @@ class Machine:
         return cell
 
     def transient(self, heap: Heap) -> bool:
-<<<<<<< HEAD
-        """Whether a tensor was made in this very iteration of the running loops: it holds nothing from before."""
+        """Whether a tensor was made in this very iteration of the loops over the stream: it holds nothing from before."""
         if self.recordings and heap.ident <= self.recordings[-1].since:
             self.concrete()
-        return isinstance(heap, Cell) and bool(self.passes) and frozenset(self.passes) <= heap.made
-=======
-        """Whether a tensor was made in this very iteration of the loops that run over the stream: it holds nothing from before."""
         passes = frozenset(p for p in self.passes if p[0] not in self.contents)
         return isinstance(heap, Cell) and bool(passes) and passes <= heap.made
->>>>>>> a38121c (Examples: a score taken back, a switch to validation files, decay by gradients, rows of counts; tables read by walking stay local)
 
     def chosen_for(self, chosen: Labels, value: Value) -> Labels:
         """Of flags that a choice was made by scores, those that matter for a value: the scores were of its own tokens."""
