@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import posixpath
 import re
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -14,8 +16,22 @@ from checks.program.nodes import nodes
 #: Files that hold code when a script names them.
 CODE_SUFFIXES = (".py", ".pyx", ".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".h", ".hpp", ".rs", ".ptx", ".so")
 _MODULE = re.compile(r"[A-Za-z_][\w.]*\Z")
+#: Published libraries that submissions use: their code is known to be what it says, and none of it is a predictor.
+LIBRARIES = frozenset(
+    """apex brotli causal_conv1d cupy cut_cross_entropy datasets deepspeed einops faiss fla flash_attn
+    flash_attn_interface flash_attn_2_cuda flash_attn_3_cuda flax google hopper huggingface_hub jax kernels liger_kernel
+    lz4 mamba_ssm matplotlib mlx msgpack numba np numpy nvidia optax pandas psutil pynvml pyarrow regex requests
+    safetensors scipy sentencepiece setuptools sklearn tensorflow tiktoken tokenizers torch torchao tqdm transformers
+    triton wandb xformers xxhash yaml zstandard zstd""".split()
+)
 _TALKING = frozenset({"print", "log", "log0", "info", "warning", "error", "ArgumentParser", "add_argument"})
 _IMPORTERS = frozenset({"__import__", "import_module", "run_module", "find_spec", "import_or_skip"})
+
+
+def foreign(module: str) -> bool:
+    """Whether a module that no file of the folder defines is neither Python's own nor a published library."""
+    root = module.partition(".")[0]
+    return bool(root) and root not in LIBRARIES and root not in sys.stdlib_module_names and root not in dir(builtins)
 
 
 def imports(tree: ast.Module) -> tuple[tuple[str, int], ...]:

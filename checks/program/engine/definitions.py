@@ -17,6 +17,7 @@ from checks.program.engine.values import (
     Scope,
     Value,
 )
+from checks.program.imports import foreign
 from checks.program.nodes import children
 
 _CANONICAL = {"np": "numpy", "F": "torch.nn.functional", "th": "torch"}
@@ -82,11 +83,16 @@ class Definitions(Expressions):
         path = self._local(name)
         if path is not None:
             return Value(refs=(ModuleRef(name, self.run_module(path)),))
+        self._met(name)
         return Value(refs=(ModuleRef(_CANONICAL.get(name, name)),))
 
     def _fn_import_module(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         known = bool(args) and isinstance(args[0].const, str) and not args[0].const.startswith(".")
         return self._module(args[0].const) if known else None
+
+    def _met(self, module: str) -> None:
+        if foreign(module):
+            self.strangers.add(module.partition(".")[0])
 
     def _local(self, name: str) -> str | None:
         folder = self.file.rsplit("/", 1)[0] + "/" if "/" in self.file else ""
@@ -100,6 +106,7 @@ class Definitions(Expressions):
         path = self._local(name)
         if path is None:
             base = _CANONICAL.get(name, name)
+            self._met(base)
             for alias in node.names:
                 scope.vars[alias.asname or alias.name] = self._from_external(base, alias.name)
             return Flow.NEXT

@@ -97,6 +97,7 @@ class Library(Items):
         super().__init__(environment, steps, seconds)
         self.defaults: dict[int, tuple[list[Value], list[Value]]] = {}
         self.arguments: list[str] = []
+        self.strangers: set[str] = set()  # imported modules that are neither in the folder nor published
 
     # -- names -------------------------------------------------------------------------------------------------------
 
@@ -133,6 +134,13 @@ class Library(Items):
         if self.while_loops and not any(isinstance(x, (Data, Scored, Looked, Uses)) for x in labels):
             symbols = symbols | frozenset(self.while_loops)
         return Value(labels=labels, symbols=symbols)
+
+    def unread(self, module: str, called: str, values: list[Value]) -> Value:
+        """A call into code that is not at hand; what it makes of a score is not known."""
+        result = self.unknown_call(called, values)
+        name = "unread" if any(self.is_score(v) for v in values) else "foreign"
+        flag = Flag(name, self.line, (self.file, module))
+        return Value(result.const, result.refs, result.labels | {flag}, result.symbols, result.text)
 
     def stack_nodes(self) -> list[object]:
         """Nodes of the user functions that are running."""
@@ -210,7 +218,8 @@ class Library(Items):
             )
             instance.labels |= merge_labels(values) - data_of(merge_labels(values))
             return Value(refs=(instance,))
-        return self.unknown_call(name, values)
+        root = name.partition(".")[0]
+        return self.unread(root, name, values) if root in self.strangers else self.unknown_call(name, values)
 
     def distribution(self, tail: str, value: Value) -> Value:
         """softmax, exp, log: remember what is a probability and what its logarithm."""

@@ -49,7 +49,7 @@ def check(case: Case) -> Finding:
     native = native_breach(case, say)
     if native is not None:
         return native
-    unknown = ordering.undecidable(case, say) or ordering.exhausted(case, say)
+    unknown = ordering.undecidable(case, say) or ordering.unread(case, say) or ordering.exhausted(case, say)
     if unknown is not None:
         return unknown
     return say.passed(

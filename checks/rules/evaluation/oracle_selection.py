@@ -36,7 +36,7 @@ def check(case: Case) -> Finding:
                 ordering.unique(rows),
                 "Fix the choice or the weights before the token is read, e.g. by the model's entropy or past losses.",
             )
-    unknown = ordering.undecidable(case, say)
+    unknown = ordering.undecidable(case, say) or ordering.unread(case, say)
     if unknown is not None:
         return unknown
     return say.passed("No score is chosen by comparing losses on the true token.")

@@ -34,6 +34,21 @@ def undecidable(case: Case, say: Verdicts) -> Finding | None:
     return say.unknown(f"The code was not followed to its end: {program.trace.exhausted}.", where, "Simpler code.")
 
 
+def unread(case: Case, say: Verdicts) -> Finding | None:
+    """``unknown`` where the reported score passes through code that is not in the folder, for rules on what it is made of."""
+    program = case.program
+    labels = {x for r in program.reports for x in r.labels} | {x for s in headline_scores(program) for x in s.used}
+    through = sorted({(x.line, x.detail) for x in labels if isinstance(x, Flag) and x.name == "unread"})
+    if not through:
+        return None
+    rows = [program.at(file, line, f"hands the score to {name}", "score") for line, (file, name) in through[:4]]
+    return say.unknown(
+        f"The reported score passes through {through[0][1][1]}, whose code is not in the folder.",
+        [*rows, *(report_row(program, r) for r in program.reports)],
+        "Add the module to the folder: all code that makes the score belongs to the submission.",
+    )
+
+
 def exhausted(case: Case, say: Verdicts) -> Finding | None:
     """``unknown`` where the analysis stopped before the end, for rules that found nothing up to there."""
     trace = case.program.trace

@@ -34,7 +34,7 @@ def check(case: Case) -> Finding:
             [*rows[:6], *_at_work(case), *(ordering.report_row(case.program, r) for r in case.program.reports)]
         )
         return say.fail(why, rows, _CLEARS)
-    unknown = ordering.undecidable(case, say)
+    unknown = ordering.undecidable(case, say) or ordering.unread(case, say)
     if unknown is not None:
         return unknown
     failed = read_native(case.program).not_understood

@@ -48,7 +48,7 @@ def check(case: Case) -> Finding:
             ordering.unique([*picked, *reports]),
             _CLEARS,
         )
-    unknown = ordering.undecidable(case, say) or ordering.exhausted(case, say)
+    unknown = ordering.undecidable(case, say) or ordering.unread(case, say) or ordering.exhausted(case, say)
     if unknown is not None:
         return unknown
     return say.passed(

@@ -35,7 +35,7 @@ def check(case: Case) -> Finding:
                 ordering.unique(rows),
                 "Mix whole normalised distributions over the vocabulary, then read off the true token.",
             )
-    unknown = ordering.undecidable(case, say)
+    unknown = ordering.undecidable(case, say) or ordering.unread(case, say)
     if unknown is not None:
         return unknown
     return say.passed("No unnormalised expert was found in what the headline's scores are made of.")
