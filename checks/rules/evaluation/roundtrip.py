@@ -10,6 +10,7 @@ from checks.program.program import Program
 from checks.program.trace import Place, ReportEvent, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering, phases
+from checks.rules.places import at, name_run
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "roundtrip"
@@ -30,11 +31,31 @@ def check(case: Case) -> Finding:
             _evidence(case, trace, raw),
             "Load the compressed file and evaluate what was loaded; report that number.",
         )
+    claimed = _claimed_in_training(case)
+    if claimed:
+        return (say.warn if case.non_record else say.fail)(  # merged as non-record: the folder of 2026-03-23, DGAttention
+            "The claimed score is a validation during training, of weights before export; no log scores the artifact.",
+            claimed,
+            "Evaluate the compressed file to the end and claim that number.",
+        )
     unknown = ordering.undecidable(case, say)
     if unknown is not None:
         return unknown
     lines = [case.program.at(f, n, "reads the artifact", "source") for s in scores for f, n in phases.artifact_lines(s)]
     return say.passed("The scored weights come from a file that is read back.", ordering.unique(lines)[:4])
+
+
+def _claimed_in_training(case: Case) -> list[Evidence]:
+    """Lines of a training loop's validation that print the claim, where no log holds a score after training."""
+    claim = case.submission.claims.val_bpb
+    runs = case.submission.runs
+    if claim is None or any(score.step is None for run in runs for score in run.scores):
+        return []
+    equal = [(r, s) for r in runs for s in r.scores[-1:] if abs(s.val_bpb - claim) <= float(case.rulebook.constants["rounding_bpb"])]
+    return [
+        at(case, r.log, s.line, f"{name_run(r)}: {s.val_bpb} at step {s.step}, before export", "report")
+        for r, s in equal
+    ]
 
 
 def _raw(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[ScoreEvent]:
