@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -16,6 +18,8 @@ from checks.verdict import Evidence
 #: Kinds of adaptation that a training loop makes.
 STEPS = ("gradient", "inplace", "free-gradient")
 READS = ("train-read", "model")
+_CAP = re.compile(r"max_wallclock|wallclock_(?:cap|limit|ms|seconds)|time_(?:limit|budget|cap)|max_(?:train_)?(?:seconds|time)", re.I)
+_CLOCK = re.compile(r"perf_counter|monotonic|time\.time|wallclock|deadline|elapsed")
 
 
 def at_the_end(case: Case) -> Case:
@@ -54,7 +58,10 @@ def scored_loops(program: Program) -> set[int]:
 
 
 def training_end(program: Program) -> tuple[int, Place] | None:
-    """Position and place of the last training loop without scores of the headline; None when there is none."""
+    """Position and place of the last training loop without scores of the headline; None when there is none.
+
+    A loop over a fixed range after one that a wall clock ends is no part of training: the clock had run out.
+    """
     trace = program.trace
     if trace is None:
         return None
@@ -65,6 +72,10 @@ def training_end(program: Program) -> tuple[int, Place] | None:
         for loop in _outermost(trace, training_steps(program), scored)
         if first is None or trace.loop_exits[loop] <= first.at
     ]
+    clocked = [e for e in ends if _is_clocked(program, e[1])]
+    last = max(clocked, key=lambda e: e[0], default=None)
+    if last is not None and all(_is_counted(program, place) for position, place in ends if position > last[0]):
+        return last
     return max(ends, key=lambda e: e[0], default=None)
 
 
@@ -91,6 +102,30 @@ def _outermost(trace: Trace, steps: Iterable[AdaptEvent], without: set[int]) -> 
         if loops:
             found.add(max(loops, key=lambda loop: trace.loop_exits[loop]))
     return found
+
+
+def _loop_at(program: Program, place: Place) -> ast.For | ast.While | None:
+    tree = program.trees.get(place.file)
+    found = (n for n in ast.walk(tree) if isinstance(n, (ast.For, ast.While))) if tree is not None else ()
+    return next((n for n in found if n.lineno == place.line), None)
+
+
+def _is_clocked(program: Program, place: Place) -> bool:
+    """Whether a loop compares something with the wall-clock cap."""
+    loop = _loop_at(program, place)
+    if loop is None:
+        return False
+    compared = (n for n in ast.walk(loop) if isinstance(n, ast.Compare))
+    names = (_CAP.search(ast.unparse(side)) for n in compared for side in (n.left, *n.comparators))
+    return any(names)
+
+
+def _is_counted(program: Program, place: Place) -> bool:
+    """Whether a loop runs over a range and asks no clock."""
+    loop = _loop_at(program, place)
+    over = loop.iter if isinstance(loop, ast.For) else None
+    counts = isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id in ("range", "trange")
+    return counts and not _is_clocked(program, place) and not _CLOCK.search(ast.unparse(loop) if loop else "")
 
 
 def first_score(program: Program) -> ScoreEvent | None:
