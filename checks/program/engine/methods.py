@@ -64,6 +64,7 @@ _VIEWS = frozenset(
         "items",
     ]
 )
+_REDUCTIONS = frozenset(["mean", "std", "var", "amax", "amin", "norm", "median", "logsumexp"])
 _COPIES = frozenset(["clone", "copy", "deepcopy"])
 
 
@@ -88,11 +89,14 @@ class Methods(Objects):
             return self.mutate(owner, name, args)
         if name in ("softmax", "log_softmax", "exp", "log", "sigmoid", "log2", "exp_", "log_"):
             return self.distribution(name.rstrip("_2"), owner)
-        if name == "mean" and keywords.get("keepdim", NOTHING).const is True:
-            axis = keywords.get("dim", args[0] if args else NOTHING)
-            hidden = any(isinstance(x, Uses) for x in owner.labels) and not self.is_score(owner)
-            whole = hidden and bool(data_of(owner.labels)) and axis.const in (1, -2)
-            return self._sees_later(self.unknown_call("", values), [], "takes the mean over the row", whole)
+        if name in _REDUCTIONS and (args or keywords):
+            axis = keywords.get("dim", keywords.get("axis", args[0] if args else NOTHING)).const
+            kept = name == "mean" and keywords.get("keepdim", NOTHING).const is True and axis in (1, -2)
+            batch = isinstance(axis, tuple) and len(axis) > 1 and 0 in axis and bool(self.modules_active)
+            if (kept or batch) and any(isinstance(x, Uses) for x in owner.labels) and not self.is_score(owner):
+                seen = {d.source for d in data_of(owner.labels)}
+                what = "takes the mean over the row" if kept else "takes a statistic over the batch and its rows"
+                return self._sees_later(self.unknown_call("", values), [], what, bool(seen) if kept else "val" in seen)
         if name == "triu" and not args and "diagonal" not in keywords:
             return Value(labels=merge_labels([owner]) | {Flag("upper", self.line, self.file)}, symbols=owner.symbols)
         if name == "masked_fill" and any(

@@ -18,7 +18,9 @@ from checks.verdict import Evidence
 #: Kinds of adaptation that a training loop makes.
 STEPS = ("gradient", "inplace", "free-gradient")
 READS = ("train-read", "model")
-_CAP = re.compile(r"max_wallclock|wallclock_(?:cap|limit|ms|seconds)|time_(?:limit|budget|cap)|max_(?:train_)?(?:seconds|time)", re.I)
+_CAP = re.compile(
+    r"max_wallclock|wallclock_(?:cap|limit|ms|seconds)|time_(?:limit|budget|cap)|max_(?:train_)?(?:seconds|time)", re.I
+)
 _CLOCK = re.compile(r"perf_counter|monotonic|time\.time|wallclock|deadline|elapsed")
 
 

@@ -33,7 +33,9 @@ def check(case: Case) -> Finding:
         )
     claimed = _claimed_in_training(case)
     if claimed:
-        return (say.warn if case.non_record else say.fail)(  # merged as non-record: the folder of 2026-03-23, DGAttention
+        return (
+            say.warn if case.non_record else say.fail
+        )(  # merged as non-record: the folder of 2026-03-23, DGAttention
             "The claimed score is a validation during training, of weights before export; no log scores the artifact.",
             claimed,
             "Evaluate the compressed file to the end and claim that number.",
@@ -51,7 +53,12 @@ def _claimed_in_training(case: Case) -> list[Evidence]:
     runs = case.submission.runs
     if claim is None or any(score.step is None for run in runs for score in run.scores):
         return []
-    equal = [(r, s) for r in runs for s in r.scores[-1:] if abs(s.val_bpb - claim) <= float(case.rulebook.constants["rounding_bpb"])]
+    equal = [
+        (r, s)
+        for r in runs
+        for s in r.scores[-1:]
+        if abs(s.val_bpb - claim) <= float(case.rulebook.constants["rounding_bpb"])
+    ]
     return [
         at(case, r.log, s.line, f"{name_run(r)}: {s.val_bpb} at step {s.step}, before export", "report")
         for r, s in equal
