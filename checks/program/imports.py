@@ -17,13 +17,15 @@ from checks.program.nodes import nodes
 CODE_SUFFIXES = (".py", ".pyx", ".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".h", ".hpp", ".rs", ".ptx", ".so")
 _MODULE = re.compile(r"[A-Za-z_][\w.]*\Z")
 #: Published libraries that submissions use: their code is known to be what it says, and none of it is a predictor.
-LIBRARIES = frozenset(
-    """apex brotli causal_conv1d cupy cut_cross_entropy datasets deepspeed einops faiss fla flash_attn
-    flash_attn_interface flash_attn_2_cuda flash_attn_3_cuda flax google hopper huggingface_hub jax kernels liger_kernel
-    lz4 mamba_ssm matplotlib mlx msgpack numba np numpy nvidia optax pandas psutil pynvml pyarrow regex requests
-    safetensors scipy sentencepiece setuptools sklearn tensorflow tiktoken tokenizers torch torchao tqdm transformers
-    triton wandb xformers xxhash yaml zstandard zstd""".split()
-)
+LIBRARIES = frozenset((
+    "apex", "brotli", "causal_conv1d", "cupy", "cut_cross_entropy", "datasets", "deepspeed", "einops", "faiss",
+    "fla", "flash_attn", "flash_attn_2_cuda", "flash_attn_3_cuda", "flash_attn_interface", "flax", "google",
+    "hopper", "huggingface_hub", "jax", "kernels", "liger_kernel", "lz4", "mamba_ssm", "matplotlib", "mlx",
+    "msgpack", "np", "numba", "numpy", "nvidia", "optax", "pandas", "psutil", "pyarrow", "pynvml", "regex",
+    "requests", "safetensors", "scipy", "sentencepiece", "setuptools", "sklearn", "tensorflow", "tiktoken",
+    "tokenizers", "torch", "torchao", "tqdm", "transformers", "triton", "wandb", "xformers", "xxhash", "yaml",
+    "zstandard", "zstd",
+))  # fmt: skip
 _TALKING = frozenset({"print", "log", "log0", "info", "warning", "error", "ArgumentParser", "add_argument"})
 _IMPORTERS = frozenset({"__import__", "import_module", "run_module", "find_spec", "import_or_skip"})
 

@@ -33,9 +33,8 @@ def check(case: Case) -> Finding:
         )
     claimed = _claimed_in_training(case)
     if claimed:
-        return (
-            say.warn if case.non_record else say.fail
-        )(  # merged as non-record: the folder of 2026-03-23, DGAttention
+        weigh = say.warn if case.non_record else say.fail  # organisers merged such a folder as non-record
+        return weigh(
             "The claimed score is a validation during training, of weights before export; no log scores the artifact.",
             claimed,
             "Evaluate the compressed file to the end and claim that number.",
