@@ -139,9 +139,19 @@ def read_after(program: Program, position: int) -> list[CallEvent]:
     """Reads of training tokens, and calls of the model on them, after a position and outside every training loop."""
     if program.trace is None:
         return []
-    loops = training_loops(program)
+    loops = training_loops(program) - _after_the_clock(program, position)
     reads = [c for c in program.trace.calls if c.at > position and c.name in READS and from_train(c.data)]
     return [c for c in reads if not loops & {loop for loop, _ in c.loops}]
+
+
+def _after_the_clock(program: Program, position: int) -> set[int]:
+    """Loops with a fixed number of training steps after the loop that ends at a position by the wall clock."""
+    trace = program.trace
+    ended = [loop for loop, at in trace.loop_exits.items() if at == position] if trace is not None else []
+    if trace is None or not any(_is_clocked(program, trace.loop_places[loop]) for loop in ended):
+        return set()
+    later = {loop for loop in training_loops(program) if trace.loop_exits[loop] > position}
+    return {loop for loop in later if _is_counted(program, trace.loop_places[loop])}
 
 
 def artifact_lines(score: ScoreEvent) -> list[tuple[str, int]]:
