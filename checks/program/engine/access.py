@@ -51,6 +51,7 @@ _NO_DATA = frozenset(
         "layout",
     ]
 )
+_CONTAINERS = ("Module", "ModuleList", "ModuleDict", "Sequential", "ParameterList", "ParameterDict")
 _EXACT_ITERATIONS = 6
 NO_DATA: frozenset[Data] = frozenset()
 _KNOWN_COUNT = 64
@@ -83,6 +84,14 @@ def folder_of(path: Value) -> Value:
     """The folder of a file: other files in it are not the split's."""
     labels = frozenset(x for x in path.labels if not (isinstance(x, Data) and x.role == "path"))
     return Value(labels=labels, symbols=path.symbols)
+
+
+def is_torch(cls: ClassObject | None, layer: bool = False) -> bool:
+    """Whether a class is a torch module; with ``layer``, one with a weight of its own, as what derives ``nn.Linear``."""
+    if cls is None:
+        return False
+    names = [e for e in cls.external_bases if e.startswith("torch.nn.") or e.endswith("Module")]
+    return any(not (layer and e.endswith(_CONTAINERS)) for e in names) or any(is_torch(b, layer) for b in cls.bases)
 
 
 class Access(Extents):
@@ -276,8 +285,11 @@ class Access(Extents):
                         return self.call(bound, [], {}, None)
                     return bound
             return found
-        if ref.external.startswith("torch.nn.") and name in ("weight", "bias"):
-            ref.attrs[name] = Value(refs=(Cell(ref.line),))
+        layer = ref.external.startswith("torch.nn.") or is_torch(ref.cls, layer=True)
+        if layer and name in ("weight", "bias"):
+            weight = Cell(ref.line, parameter=True)
+            weight.owned = True
+            ref.attrs[name] = Value(refs=(weight,))
             return ref.attrs[name]
         if name in _NO_DATA:
             return Value(text="size")
@@ -324,8 +336,7 @@ class Access(Extents):
         """Add labels to the state of an object and of the modules and tensors that it owns."""
         for item in self.owned(ref):
             if isinstance(item, Cell) or (
-                isinstance(item, Instance)
-                and (item.external.startswith("torch.nn") or (item.cls is not None and item.cls.derives("Module")))
+                isinstance(item, Instance) and (item.external.startswith("torch.nn") or is_torch(item.cls))
             ):
                 item.labels |= labels
         if not isinstance(ref, Parameters):

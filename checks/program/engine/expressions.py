@@ -128,6 +128,10 @@ class Expressions(Operators):
                         self.report(key.const, Value(labels=labels))
             else:
                 mapping.rest = value if mapping.rest is None else join(mapping.rest, value)
+                keyed = self.key_of(key.labels)
+                if keyed:
+                    self.line = key_node.lineno
+                    self.update_table(mapping, keyed, value)
         return Value(refs=(mapping,))
 
     def _comprehension(self, node: Any, scope: Scope) -> Value:

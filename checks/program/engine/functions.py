@@ -99,6 +99,9 @@ class Functions(Library):
 
     _fn_tuple = _fn_deque = _fn_reversed = _fn_ModuleList = _fn_ParameterList = _fn_tqdm = _fn_list
 
+    def _fn_bytes(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        return Value(labels=frozenset().union(*(self.full_labels(a) for a in args[:1])), symbols=merge_symbols(args))
+
     def _fn_set(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
         items = self.items(args[0])[0] if args else []
         return Value(refs=(Sequence(list(items), False, True, self.line),))

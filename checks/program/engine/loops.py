@@ -64,13 +64,25 @@ class Loops(Branching):
         if flow in (Flow.RETURN, Flow.RAISE) and not broken:
             return flow
         ends = broken if ended and flow is not Flow.CONTINUE else [dict(scope.vars), *broken]
+        if node.orelse and not ended:
+            if not broken:
+                return self.block(node.orelse, scope)
+            flow = self._otherwise(node.orelse, scope)
+            ends = [dict(scope.vars), *broken] if flow is Flow.NEXT else broken
         if ends:
             merged = self.join_variables(ends)
             scope.vars.clear()
             scope.vars.update(merged)
-        if node.orelse and not ended:
-            return self.block(node.orelse, scope)
         return Flow.NEXT
+
+    def _otherwise(self, body: list[ast.stmt], scope: Scope) -> Flow:
+        """The ``else`` of a loop that may have been left by a break."""
+        self.maybe += 1
+        flow = self.block(body, scope)
+        self.maybe -= 1
+        if flow is Flow.BREAK and self.frames[-1].breaks:
+            self.frames[-1].breaks[-1].append(dict(scope.vars))
+        return flow
 
     def _widen(self, node: Any, scope: Scope, symbol: Any) -> None:
         """Forget the numbers that a loop carries from one iteration to the next."""

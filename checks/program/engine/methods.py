@@ -168,6 +168,8 @@ class Methods(Objects):
             folded = _fold_string(owner, name, args)
             if folded is not None:
                 return folded
+            if name == "join":
+                return Value(labels=self.full_labels(owner).union(*(self.full_labels(a) for a in args)))
         return self.unknown_call(name, values)
 
     def combine_values(self, values: list[Value]) -> Value:

@@ -7,6 +7,7 @@ from checks.program.engine.gradients import Gradients
 from checks.program.engine.values import (
     NONE,
     NOTHING,
+    Absent,
     Adapted,
     Flag,
     Instance,
@@ -146,9 +147,9 @@ class Objects(Gradients):
             if name == "setdefault" and len(args) > 1:
                 self.store(Value(refs=(ref,)), args[0], join(read, args[1]) if read is not NOTHING else args[1])
                 return join(read, args[1])
-            if len(args) > 1 and not (args[0].known and args[0].const in ref.items):
-                return join(read, args[1])
-            return read
+            if args[0].known and args[0].const in ref.items:
+                return read
+            return join(read, args[1] if len(args) > 1 else Value(refs=(Absent(),)))
         if name == "items":
             pairs = [Value(refs=(Sequence([Value(k), v], True, False),)) for k, v in ref.items.items()]
             if ref.rest is not None:

@@ -14,6 +14,7 @@ from checks.program.engine.folding import either, fold, mask, shift, shift_loop
 from checks.program.engine.values import (
     NO_SYMBOLS,
     UNKNOWN,
+    Absent,
     Data,
     Flag,
     Looked,
@@ -133,10 +134,12 @@ class Operators(Calls):
 
     def _quotient(self, left: Value, right: Value) -> frozenset[Flag]:
         """What a division makes: a normalised row of a table, or a score spread over the bytes of its token."""
-        if self.is_score(left) and any(isinstance(x, Flag) and x.name == "target-bytes" for x in right.labels):
-            return frozenset({Flag("bytes-spread", self.line, self.file)})
         mine = {x for x in left.labels if isinstance(x, Looked)}
         below = frozenset(x.event for x in right.labels if isinstance(x, Looked))
+        if self.is_score(left):
+            counted = any(isinstance(x, Flag) and x.name == "target-bytes" for x in right.labels)
+            repeated = {i for x in left.labels if isinstance(x, Flag) and x.name == "repeated" for i in x.detail or ()}
+            return frozenset({Flag("bytes-spread", self.line, self.file)} if counted or repeated & below else ())
         if below and {x.event for x in mine} - below:
             return frozenset({Flag("ratio", 0, (frozenset(x.event for x in mine), below))})
         if mine and mine == {x for x in right.labels if isinstance(x, Looked)}:
@@ -238,7 +241,8 @@ class Operators(Calls):
         if isinstance(op, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)):
             for a, b in ((left, right), (right, left)):
                 if a.known and a.const is None and not b.known and (b.refs or b.labels or b.text):
-                    return isinstance(op, (ast.IsNot, ast.NotEq))
+                    maybe = any(isinstance(r, Absent) for r in b.refs)
+                    return UNKNOWN if maybe else isinstance(op, (ast.IsNot, ast.NotEq))
         if left.later and right.known and isinstance(right.const, (int, float)) and right.const <= 0:
             return {ast.Eq: False, ast.NotEq: True, ast.Gt: True, ast.LtE: False, ast.Lt: False}.get(type(op), UNKNOWN)
         return UNKNOWN

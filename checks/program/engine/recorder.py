@@ -153,8 +153,9 @@ class Recorder(Machine):
             return True
         selecting = {loop for d in key for loop, _ in d.symbols}
         if self.loops and not selecting & {loop for loop, _ in self.loops}:
-            loop, now = self.loops[-1]  # bytes of tokens, walked one by one: the walk itself is the order
-            return any(same == loop and k < now for same, k in adapt.loops)
+            before = dict(adapt.loops)  # bytes of tokens, walked one by one: the innermost walk of both is the order
+            loop, now = next(((x, k) for x, k in reversed(self.loops) if x in before), self.loops[-1])
+            return loop in before and before[loop] < now
         return self._earlier(adapt.data, key)
 
     def _walked(self, adapt: AdaptEvent) -> bool:

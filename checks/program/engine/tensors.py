@@ -17,6 +17,7 @@ from checks.program.engine.values import (
     Flag,
     Instance,
     Labels,
+    Looked,
     Scored,
     Sequence,
     Uses,
@@ -144,10 +145,22 @@ class Tensors(Functions):
     _fn_clip = _fn_clamp
 
     def _fn_gather(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        if "dist" in name or "gather_list" in keywords:
+            return self._fn_gather_object(name, args, keywords)
         index = keywords.get("index") or (args[-1] if len(args) > 1 else None)
         return (
             self.select(args[0], Value(labels=self.full_labels(index), symbols=index.symbols), None) if index else None
         )
+
+    def _fn_repeat(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        """Scores repeated as often as a table says of their targets: once for each byte, say."""
+        times = args[1] if len(args) > 1 else keywords.get("repeats", NOTHING)
+        looked = frozenset(x.event for x in times.labels if isinstance(x, Looked))
+        if not args or not self.is_score(args[0]) or not looked:
+            return None
+        return Value(labels=args[0].labels | {Flag("repeated", self.line, looked)}, symbols=args[0].symbols)
+
+    _fn_repeat_interleave = _fn_repeat
 
     _fn_take_along_axis = _fn_take_along_dim = _fn_index_select = _fn_take = _fn_gather
 
@@ -162,18 +175,26 @@ class Tensors(Functions):
         self.store(args[0], index, args[2] if len(args) > 2 else NOTHING)
         return NONE
 
-    def _fn_all_gather_object(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
-        if len(args) > 1:
-            self.store(args[0], NOTHING, args[1])
+    def _fn_all_gather(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        """Every rank's tensor or object, into a list or a tensor."""
+        into = args[0] if args else keywords.get("tensor_list", keywords.get("output_tensor", NOTHING))
+        sent = args[1] if len(args) > 1 else keywords.get("tensor", keywords.get("input_tensor", NOTHING))
+        self.store(into, NOTHING, sent)
         return NONE
 
     def _fn_get_world_size(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
         return Value(labels=frozenset({Flag("ranks", 0)}))
 
+    _fn_all_gather_object = _fn_all_gather_into_tensor = _fn_all_gather
+
+    def _fn_gather_object(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
+        into = args[1] if len(args) > 1 else keywords.get("object_gather_list", keywords.get("gather_list", NOTHING))
+        return self._fn_all_gather(name, [into, *args[:1]], keywords)
+
     def _fn_all_reduce(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
         return NONE
 
-    _fn_broadcast = _fn_all_gather = _fn_all_gather_into_tensor = _fn_reduce = _fn_barrier = _fn_all_reduce
+    _fn_broadcast = _fn_reduce = _fn_barrier = _fn_all_reduce
 
     def _fn_grad(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         if not args:

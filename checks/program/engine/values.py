@@ -225,6 +225,12 @@ class Gradient(Heap):
         self.owner = owner
 
 
+class Absent(Heap):
+    """The None that a look-up may have given, beside what it found."""
+
+    __slots__ = ()
+
+
 class ModuleRef(Heap):
     """An imported module, by dotted name; ``scope`` when it is another file of the submission."""
 
