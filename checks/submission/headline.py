@@ -16,6 +16,7 @@ _HELPER = re.compile(
     r"|utils?|helper|lossless_caps|cached_challenge|summar|aggregate|build|conftest|__init__)",
     re.IGNORECASE,
 )
+_LOWER = 0.001  # bpb; more than a rounded claim differs from its log
 _WORDS = re.compile(r"[a-z]+\d*|\d+")
 
 
@@ -58,7 +59,38 @@ def headline_script(
             if len(sources.get(candidate.path, b"")) == claims.bytes_code:
                 candidate.add(30, f"submission.json gives its size as the code's, {claims.bytes_code} bytes")
     best = max(candidates.values(), key=lambda c: (c.weight, -c.path.count("/"), len(sources.get(c.path, b""))))
+    later = _evaluated_by(best.path, claims, runs, commands, sources)
+    if later is not None:
+        return later.script, f"{later.file}:{later.line} runs it after {best.path}, whose logs show no score so low"
     return best.path, "; ".join(best.why) or "its name"
+
+
+def lower_than_logged(claims: Claims, runs: Sequence[Run]) -> bool:
+    """Whether the claim is lower than every score that a log shows."""
+    shown = [score.val_bpb for run in runs for score in run.scores]
+    return claims.val_bpb is not None and bool(shown) and claims.val_bpb < min(shown) - _LOWER
+
+
+def _evaluated_by(
+    best: str,
+    claims: Claims,
+    runs: Sequence[Run],
+    commands: Sequence[RunCommand],
+    sources: Mapping[str, bytes],
+) -> RunCommand | None:
+    """The command that makes the claim, where it is lower than all that logs show: the last evaluation that follows."""
+    if not lower_than_logged(claims, runs):
+        return None
+    trains = {c.file: c.line for c in commands if c.script == best}
+    later = [
+        c
+        for c in commands
+        if c.line > trains.get(c.file, c.line)
+        and c.script != best
+        and b"bpb" in sources.get(c.script or "", b"")
+        and not _HELPER.search((c.script or "").rsplit("/", 1)[-1])
+    ]
+    return max(later, key=lambda c: c.line, default=None)
 
 
 def _by_name(candidate: _Candidate, text: bytes) -> None:

@@ -57,3 +57,12 @@ def test_many_logs_make_a_short_reason() -> None:
     logs = {f"train_seed{i}.log": sample.BASELINE.replace("seed:42", f"seed:{i}") for i in range(9)}
     _, why = choose({"a.py": OTHER, "train_gpt.py": sample.SOURCE, **logs})
     assert "9 logs" in why and len(why) < 200
+
+
+def test_evaluation_that_follows_makes_a_claim_below_the_logs() -> None:
+    readme = "## Run\n```\ntorchrun --nproc_per_node=8 train_gpt.py\n```\n```\nLIMIT=9 torchrun eval_late.py\n```\n"
+    late = 'import train_gpt\nprint(f"val_bpb:{train_gpt.evaluate()}")\n'
+    files = {"train_gpt.py": sample.SOURCE, "eval_late.py": late, "README.md": readme, "train.log": sample.BASELINE}
+    path, why = choose({**files, "submission.json": '{"val_bpb": 0.9}'})
+    assert path == "eval_late.py" and "README.md:6" in why
+    assert choose({**files, "submission.json": '{"val_bpb": 1.3}'})[0] == "train_gpt.py"

@@ -6,11 +6,13 @@ import re
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted
+from checks.rules.evaluation import ordering
 from checks.rules.evaluation.coverage_code import by_code
 from checks.rules.evaluation.coverage_proof import proved
 from checks.rules.evaluation.fingerprints import Coverage, coverage
 from checks.rules.evaluation.halves import together
 from checks.rules.places import at, name_run, of_run
+from checks.submission.headline import lower_than_logged
 from checks.submission.model import Run, Setting
 from checks.verdict import Evidence, Finding, Group, Status
 
@@ -26,6 +28,9 @@ _PLACE = re.compile(r"(?:default )?(.+):(\d+)$")
 def check(case: Case) -> Finding:
     """Check how many validation tokens the logs say were scored, and what the code leaves out."""
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
+    unknown = ordering.undecidable(case, say)
+    if unknown is not None and lower_than_logged(case.submission.claims, case.submission.runs):
+        return unknown  # the logs are not of the evaluation that the claim comes from
     logs, code = by_logs(case, say), by_code(case, say)
     if logs.status is Status.UNKNOWN and code is None and _uncounted(case):
         return proved(case, say) or logs
