@@ -84,6 +84,7 @@ _REFUSALS = (
     RecursionError,
     MemoryError,
     KeyError,
+    AttributeError,  # LibCST 1.9 on a line break inside some parentheses
 )
 
 
