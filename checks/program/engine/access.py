@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from checks.program.engine.counter import Counter
 from checks.program.engine.extents import Extents
 from checks.program.engine.values import (
+    NO_SYMBOLS,
     NOTHING,
     UNKNOWN,
     Bound,
@@ -159,7 +161,9 @@ class Access(Extents):
             for k in range(min((len(c) for c in columns), default=0)):
                 row = [c[k] for c in columns]
                 symbol = next((s for _, s, _ in row if s is not None), None)
-                yield Value(refs=(Sequence([v for v, _, _ in row], mutable=False),)), symbol, all(c for _, _, c in row)
+                one = frozenset({symbol}) if symbol is not None else NO_SYMBOLS
+                values = [self.select_items(v, one) if s is None and one else v for v, s, _ in row]
+                yield Value(refs=(Sequence(values, mutable=False),)), symbol, all(c for _, _, c in row)
         elif isinstance(ref, Sequence) and (ref.exact or len(ref.items) <= 4):
             items = ref.items
             if len(items) > _EXACT_ITERATIONS:
@@ -371,13 +375,15 @@ def _range(ref: Range, loop: int) -> Iterator[tuple[Value, Symbol | None, bool]]
         last = range(start, stop, step)[-1] if count else 0
     else:
         count, last = -1, 0
-    outer = ref.start.symbols | ref.stop.symbols
+    until = {stop_loop for stop_loop, _ in ref.stop.symbols}  # from where the last iteration ended up to here
+    outer = ref.stop.symbols | {s for s in ref.start.symbols if s[0] not in until}
+    counter = Counter(loop, step if isinstance(step, int) and step > 0 else 0)
     if count != 0:
-        yield Value(start, symbols=outer | {(loop, 0)}, loop=loop), (loop, 0), True
+        yield Value(start, symbols=outer | {(loop, 0)}, counter=counter), (loop, 0), True
     if count > 1 or count < 0:
         const = last if 1 < count <= _KNOWN_COUNT else UNKNOWN
         later = isinstance(start, int) and start >= 0 and not (isinstance(step, int) and step < 0)
-        yield Value(const, symbols=outer | {(loop, 1)}, loop=loop, later=later), (loop, 1), True
+        yield Value(const, symbols=outer | {(loop, 1)}, counter=counter, later=later), (loop, 1), True
 
 
 def fullest(value: Value) -> tuple[Heap, ...]:

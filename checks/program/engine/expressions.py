@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from checks.program.engine.folding import span
 from checks.program.engine.operators import Operators
 from checks.program.engine.values import (
     NONE,
@@ -198,19 +199,15 @@ class Expressions(Operators):
             cut = self.slice_cut(
                 node, *(next(given) if p is not None else None for p in (node.lower, node.upper, node.step))
             )
-            ahead = self._ahead(node.lower, scope)
             counted = any(isinstance(x, Flag) and x.name == "header" for p in parts for x in p.labels)
             split = None if counted else self._split(node)  # the tokens of a shard, as its header counts them
+            symbols = span(parts[0] if node.lower is not None else None, parts)
             if split is not None:
-                return Value(
-                    labels=merge_labels(parts) | cut, symbols=merge_symbols(parts) | {split}, text=f"slice{role}"
-                )
-            if ahead is not None:
-                return Value(labels=merge_labels(parts), symbols=ahead, text=f"slice{role}")
+                return Value(labels=merge_labels(parts) | cut, symbols=symbols | {split}, text=f"slice{role}")
             labels = merge_labels(parts) | cut
             if len(parts) == 1 and node.upper is not None and isinstance(parts[0].const, int) and parts[0].const > 1:
                 labels = labels | {Flag("head", node.lineno, parts[0].const)}
-            return Value(labels=labels, symbols=merge_symbols(parts), text=f"slice{role}")
+            return Value(labels=labels, symbols=symbols, text=f"slice{role}")
         if isinstance(node, ast.Tuple):
             parts = [self.index(e, scope) for e in node.elts]
             const = tuple(p.const for p in parts) if parts and all(p.known for p in parts) else UNKNOWN
@@ -235,24 +232,6 @@ class Expressions(Operators):
             return (self.split_id(node.upper.id), 0)
         if node.step is None and node.upper is None and isinstance(node.lower, ast.Name):
             return (self.split_id(node.lower.id), 1)
-        return None
-
-    def _ahead(self, node: ast.expr | None, scope: Scope) -> frozenset[tuple[int, int]] | None:
-        """Symbols of a slice that begins at ``(i + k) * n`` of a loop counter ``i``: iterations ahead."""
-        if (
-            isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and isinstance(node.right, ast.Constant)
-            and isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Mult)
-        ):  # fmt: skip
-            node = node.left
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-            node = node.left if isinstance(node.left, ast.BinOp) else node.right
-            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and isinstance(node.right, ast.Constant):
-                counter = scope.lookup(node.left.id) if isinstance(node.left, ast.Name) else None
-                if counter is not None and counter.loop and isinstance(node.right.value, int):
-                    delta = node.right.value
-                    return frozenset(
-                        (loop, k + delta) if loop == counter.loop else (loop, k) for loop, k in counter.symbols
-                    )
         return None
 
     def _starred(self, node: ast.Starred, scope: Scope) -> Value:

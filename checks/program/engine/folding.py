@@ -7,14 +7,17 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from checks.program.engine.counter import Counter
 from checks.program.engine.values import (
     NO_LABELS,
     UNKNOWN,
     Data,
     Flag,
     Scored,
+    Symbol,
     Value,
     join,
+    merge_symbols,
 )
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -56,10 +59,51 @@ def shift(op: type[ast.operator], left: Value, right: Value) -> str:
     return left.text if left.text in ("+1", "-k") else ""
 
 
+def position(op: type[ast.operator], left: Value, right: Value) -> Counter | None:
+    """Follow a loop's counter through ``i + 1``, ``* n`` and ``+ offset``; None when the result is no position of its loop."""
+    at, other = left.counter, right
+    if right.counter is not None and op in (ast.Add, ast.Mult):
+        if at is not None and (op is ast.Mult or at.loop == right.counter.loop):
+            return None
+        if at is None or (right.counter.ahead and not at.ahead):
+            at, other = right.counter, left
+    elif right.counter is not None:
+        return None
+    if at is None:
+        return None
+    by = other.const if isinstance(other.const, int) and other.counter is None else None
+    if op is ast.Mult:
+        if by is None or not at.step:
+            return Counter(at.loop, 0, at.ahead)
+        return Counter(at.loop, at.step * by, at.offset * by) if by > 0 else None
+    if op is ast.Add:
+        return Counter(at.loop, at.step, at.offset + by) if by is not None and at.step else at
+    if op is ast.Sub and by is not None and at.step:
+        return Counter(at.loop, at.step, at.offset - by)
+    return None
+
+
+def ahead(symbols: frozenset[Symbol], counter: Counter | None) -> frozenset[Symbol]:
+    """Symbols of a selection that begins at a position: those of the next iteration where it lies there."""
+    if counter is None or counter.ahead != 1:
+        return symbols
+    return frozenset((loop, k + 1) if loop == counter.loop else (loop, k) for loop, k in symbols)
+
+
+def span(lower: Value | None, parts: list[Value]) -> frozenset[Symbol]:
+    """Symbols of a slice: the iteration in which it begins selects it, and whatever else its bounds depend on."""
+    if lower is None:
+        return merge_symbols(parts)
+    begun = {loop for loop, _ in lower.symbols}
+    return ahead(lower.symbols, lower.counter) | {s for p in parts for s in p.symbols if s[0] not in begun}
+
+
 def shift_loop(op: type[ast.operator], left: Value, right: Value) -> Value | None:
     """``i - 1`` of a loop counter selects the iteration before."""
-    if left.loop and op is ast.Sub and right.known and isinstance(right.const, int) and 0 < right.const <= 8:
-        moved = frozenset((loop, k - right.const) if loop == left.loop else (loop, k) for loop, k in left.symbols)
+    at = left.counter
+    plain = at is not None and at.step == 1 and not at.offset
+    if at is not None and plain and op is ast.Sub and isinstance(right.const, int) and 0 < right.const <= 8:
+        moved = frozenset((loop, k - right.const) if loop == at.loop else (loop, k) for loop, k in left.symbols)
         return Value(symbols=moved, labels=left.labels, text="-k")
     return None
 

@@ -167,11 +167,18 @@ class Functions(Library):
                 const = {"int": int, "float": float, "bool": bool, "str": str}[name](value.const)
             except (TypeError, ValueError, OverflowError):
                 return Value(labels=value.labels, symbols=value.symbols)
-            return Value(const, labels=value.labels, symbols=value.symbols, text=const if name == "str" else value.text)
+            text = const if name == "str" else value.text
+            return Value(const, labels=value.labels, symbols=value.symbols, text=text, counter=value.counter)
         if name == "bool":
             truth = self.truth(value)
             return Value(UNKNOWN if truth is None else truth, symbols=value.symbols)
-        return Value(labels=self.full_labels(value), symbols=value.symbols, text=value.text, later=value.later)
+        return Value(
+            labels=self.full_labels(value),
+            symbols=value.symbols,
+            text=value.text,
+            counter=value.counter,
+            later=value.later,
+        )
 
     _fn_float = _fn_bool = _fn_str = _fn_int
 
@@ -207,6 +214,15 @@ class Functions(Library):
 
     def _fn_partial(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         return Value(refs=(Partial(args[0], args[1:], keywords),)) if args else None
+
+    def _fn_itemgetter(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        return Value(refs=(Partial(Value(refs=(External("operator.items_of"),)), args, {}),)) if args else None
+
+    def _fn_items_of(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        """What ``itemgetter(*keys)`` returns for an owner: one item, or a tuple of them."""
+        *keys, owner = args
+        found = [self.subscript(owner, key, None) for key in keys]
+        return found[0] if len(found) == 1 else Value(refs=(Sequence(found, True, False),))
 
     def _fn_deepcopy(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         return self.copied(args[0], {}) if args else None

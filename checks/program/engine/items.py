@@ -6,7 +6,9 @@ import ast
 from collections.abc import Iterable
 
 from checks.program.engine.access import Access, data_of, refine
+from checks.program.engine.counter import Counter
 from checks.program.engine.extents import content_of
+from checks.program.engine.folding import ahead
 from checks.program.engine.values import (
     NOTHING,
     UNKNOWN,
@@ -24,6 +26,7 @@ from checks.program.engine.values import (
     Scope,
     Scored,
     Sequence,
+    Symbol,
     Uses,
     Value,
     hashable,
@@ -42,14 +45,15 @@ class Items(Access):
         return self.file_cut(self._item_of(owner, index, node), index)
 
     def _item_of(self, owner: Value, index: Value, node: ast.expr | None) -> Value:
-        if isinstance(node, ast.Slice) and isinstance(node.upper, ast.Constant) and node.upper.value in _FEW:
+        few = isinstance(node, ast.Slice) and isinstance(node.upper, ast.Constant) and node.upper.value in _FEW
+        if few and not any(isinstance(r, Sequence) for r in owner.refs):
             return Value(refs=owner.refs[:0])  # at most a few leading tokens: no data to speak of
         result: Value | None = None
         chosen = frozenset(x for x in owner.labels if isinstance(x, Flag) and x.name == "chosen-by-score")
         for ref in owner.refs:
             found: Value | None = None
             if isinstance(ref, Sequence):
-                found = self._sequence_item(ref, index, owner)
+                found = _piece(ref, node) or self._sequence_item(ref, index, owner)
                 mine = self.chosen_for(chosen, found) if chosen else chosen
                 if mine:
                     found = Value(UNKNOWN, found.refs, found.labels | mine, found.symbols)
@@ -162,13 +166,24 @@ class Items(Access):
             if data_of(index.labels):
                 return self.read_table(Value(), frozenset(ref.labels), index)
             return Value(labels=frozenset(ref.labels), symbols=index.symbols)
-        value = ref.items[0]
-        for item in ref.items[1:]:
+        later = index.counter is not None and index.counter.ahead == 1
+        value = ref.items[-1 if later else 0]
+        for item in [] if later else ref.items[1:]:
             value = join(value, item)
-        value = self.select_items(value, chosen)
+        value = self._from_position(value, index, chosen)
         if data_of(index.labels) and not data_of(value.labels):
             return self.read_table(value, value.labels | frozenset(ref.labels), index)
         return value
+
+    def _from_position(self, value: Value, index: Value, chosen: frozenset[Symbol]) -> Value:
+        """One entry of a list: ``rows[i + 1]`` is that of the next iteration, ``starts[i + 1]`` where the next one begins."""
+        at = index.counter
+        if at is None or at.ahead != 1:
+            return self.select_items(value, chosen)
+        if any(isinstance(r, Sequence) for r in value.refs) and data_of(self.full_labels(value)):
+            return self.select_items(value, ahead(chosen, at))
+        found = self.select_items(value, chosen)
+        return Value(found.const, found.refs, found.labels, found.symbols, found.text, Counter(at.loop, 0, 1))
 
     def _mapping_item(self, ref: Mapping, index: Value) -> Value:
         chosen: Labels = frozenset(x for x in index.labels if isinstance(x, Flag) and x.name == "chosen-by-score")
@@ -345,3 +360,14 @@ class Items(Access):
             joined = join(joined, item)
         for element in target.elts:
             self.assign(element, Value(refs=joined.refs, labels=joined.labels, symbols=joined.symbols), scope)
+
+
+def _piece(ref: Sequence, node: ast.expr | None) -> Value | None:
+    """``row[:2]`` of a tuple or list whose items are known one by one."""
+    if not isinstance(node, ast.Slice) or not ref.exact:
+        return None
+    bounds = [None if b is None else b.value if isinstance(b, ast.Constant) else b for b in (node.lower, node.upper)]
+    if node.step is not None or not all(b is None or isinstance(b, int) for b in bounds):
+        return None
+    lower, upper = (b if isinstance(b, int) else None for b in bounds)
+    return Value(refs=(Sequence(ref.items[lower:upper], True, ref.mutable, ref.line),))

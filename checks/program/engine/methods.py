@@ -65,6 +65,7 @@ _VIEWS = frozenset(
     ]
 )
 _REDUCTIONS = frozenset(["mean", "std", "var", "amax", "amin", "norm", "median", "logsumexp"])
+_GROWS = frozenset(["append", "add", "appendleft", "insert", "put", "extend", "update"])
 _COPIES = frozenset(["clone", "copy", "deepcopy"])
 
 
@@ -73,6 +74,13 @@ class Methods(Objects):
 
     def method(self, owner: Value, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Call ``owner.name(*args)`` where no class of the submission defines it."""
+        lists = [r for r in owner.refs if isinstance(r, (Sequence, Mapping))]
+        if len(lists) > 1 and name in _GROWS:  # it may be any of them
+            self.maybe += 1
+            for ref in lists:
+                self._heap_method(ref, owner, name, args, keywords)
+            self.maybe -= 1
+            return NONE
         for ref in owner.refs:
             handled = self._heap_method(ref, owner, name, args, keywords)
             if handled is not None:

@@ -9,6 +9,7 @@ from checks.program.engine.values import (
     NOTHING,
     Absent,
     Adapted,
+    Cell,
     Flag,
     Instance,
     Mapping,
@@ -60,7 +61,8 @@ class Objects(Gradients):
             return Value(refs=(Sequence(owned, True),))
         if name == "state_dict":
             labels = frozenset(x for x in self.state(ref) if isinstance(x, (Adapted, Flag)))
-            return Value(refs=(Mapping({}, Value(labels=labels), self.line),), labels=labels)
+            entry = Value(refs=(Cell(self.line, labels),), labels=labels)
+            return Value(refs=(Mapping({}, entry, self.line),), labels=labels)
         if name == "load_state_dict":
             self.overwrite_labels(ref, args[0] if args else NOTHING)
             return NONE
@@ -100,7 +102,10 @@ class Objects(Gradients):
 
     def overwrite_labels(self, ref: Instance, state: Value) -> None:
         """``load_state_dict``: the module's state becomes that of the dictionary."""
-        labels = self.full_labels(state) | {Flag("loaded", self.line, self.file)}
+        labels = self.full_labels(state)
+        if any(isinstance(x, Flag) and x.name == "artifact" for x in labels):
+            labels = labels | {Flag("restored", self.line, self.file)}
+        labels = labels | {Flag("loaded", self.line, self.file)}
         self.set_state(ref, self.adapted_by(labels, "inplace"))
 
     def _sequence_method(self, ref: Sequence, name: str, args: list[Value]) -> Value | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from checks.program.engine.calls import Calls
 from checks.program.engine.extents import without_bounds
-from checks.program.engine.folding import either, fold, mask, shift, shift_loop
+from checks.program.engine.folding import either, fold, mask, position, shift, shift_loop
 from checks.program.engine.values import (
     NO_SYMBOLS,
     UNKNOWN,
@@ -66,6 +66,14 @@ class Operators(Calls):
 
     def binary(self, op: type[ast.operator], left: Value, right: Value) -> Value:
         """Combine two values with an arithmetic operator."""
+        result = self._binary(op, left, right)
+        if left.counter is not None or right.counter is not None:
+            at = position(op, left, right)
+            if at is not None:
+                return Value(result.const, result.refs, result.labels, result.symbols, result.text, at, result.later)
+        return result
+
+    def _binary(self, op: type[ast.operator], left: Value, right: Value) -> Value:
         if left.known and right.known:
             folded = fold(op, left.const, right.const)
             if folded is not UNKNOWN:

@@ -24,6 +24,11 @@ from checks.program.engine.values import (
 )
 from checks.program.trace import AdaptEvent, BlendEvent, CallEvent, LookupEvent, Place, ReportEvent, ScoreEvent
 
+#: Flags of what a prediction was computed with that say nothing about the score.
+_OF_THE_MODEL = frozenset(
+    ["artifact", "mask", "file", "prob", "logprob", "loaded", "restored", "mixed-key", "multiplied"]
+)
+
 
 class Recorder(Machine):
     """Records events; the same event at the same place on the same path of calls is recorded once."""
@@ -51,7 +56,8 @@ class Recorder(Machine):
                 state |= self.trace.lookups[ident].state
         for ident in base:
             state |= self.trace.scores[ident].state
-        key = (self.file, self.line, tuple(self.calls), targets, frozenset(state), base, frozenset(lookups))
+        source = frozenset(x for x in used if isinstance(x, Flag) and x.name in ("artifact", "loaded"))
+        key = (self.file, self.line, tuple(self.calls), targets, frozenset(state), base, frozenset(lookups), source)
         known = self._score_keys.get(key)
         if known is None:
             known = len(self.trace.scores)
@@ -64,12 +70,7 @@ class Recorder(Machine):
                 known, self.steps, self.place(), targets, frozenset(state), kept, self.loop_symbols, base,
                 frozenset(lookups), trained=trained,
             )  # fmt: skip
-        flags = {
-            label
-            for label in used
-            if isinstance(label, Flag)
-            and label.name not in ("artifact", "mask", "file", "prob", "logprob", "loaded", "mixed-key", "multiplied")
-        }
+        flags = {label for label in used if isinstance(label, Flag) and label.name not in _OF_THE_MODEL}
         return Value(labels=frozenset({Scored(known), *flags}))
 
     def blend(self, values: list[Value], kind: str = "blend") -> Value | None:

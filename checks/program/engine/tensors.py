@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from checks.program.engine.access import data_of, opened
+from checks.program.engine.counter import Counter
 from checks.program.engine.extents import bounds
 from checks.program.engine.functions import Functions
 from checks.program.engine.values import (
@@ -50,7 +51,7 @@ class Tensors(Functions):
             return self._chosen_by(keywords["key"], list(operands))
         if all(v.known and isinstance(v.const, (int, float)) for v in operands) and operands:
             chosen = (min if name.endswith(("min", "minimum")) else max)(v.const for v in operands)
-            return Value(chosen, symbols=merge_symbols(operands))
+            return Value(chosen, symbols=merge_symbols(operands), counter=_bounded(operands))
         sets = [frozenset(x.event for x in v.labels if isinstance(x, Scored)) for v in operands]
         if len([s for s in sets if s]) > 1:
             chosen = self.choose(operands, "minimum", name)
@@ -69,9 +70,8 @@ class Tensors(Functions):
             return result
         later = any(v.later for v in operands)
         limit = self.limited(operands) if name.endswith(("min", "minimum")) else NO_LABELS
-        return Value(
-            labels=merge_labels(operands) | limit, symbols=merge_symbols(operands), later=later and name == "max"
-        )
+        labels, symbols = merge_labels(operands) | limit, merge_symbols(operands)
+        return Value(labels=labels, symbols=symbols, counter=_bounded(operands), later=later and name == "max")
 
     def _chosen_by(self, key: Value, operands: list[Value]) -> Value:
         """``min(choices, key=score)``: which one is chosen depends on the scores."""
@@ -288,3 +288,9 @@ class Tensors(Functions):
         return blended or Value(labels=merge_labels([args[0], *items]), symbols=merge_symbols([args[0], *items]))
 
     _fn_cat = _fn_concatenate = _fn_vstack = _fn_hstack = _fn_stack
+
+
+def _bounded(operands: list[Value]) -> Counter | None:
+    """``min((i + 1) * n, total)``: still the position, where only one operand is one."""
+    positions = [v.counter for v in operands if v.counter is not None]
+    return positions[0] if len(positions) == 1 else None

@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from checks.program.engine.counter import Counter
+
 Symbol = tuple[int, int]
 NO_SYMBOLS: frozenset[Symbol] = frozenset()
 
@@ -85,9 +87,9 @@ UNKNOWN = _Unknown()
 
 
 class Value:
-    """One abstract value. ``loop`` is the loop id when the value is that loop's own counter."""
+    """One abstract value. ``counter``: the position in a loop's stream that it stands for, if it is one."""
 
-    __slots__ = ("const", "labels", "later", "loop", "refs", "symbols", "text")
+    __slots__ = ("const", "counter", "labels", "later", "refs", "symbols", "text")
 
     def __init__(
         self,
@@ -96,7 +98,7 @@ class Value:
         labels: Labels = NO_LABELS,
         symbols: frozenset[Symbol] = NO_SYMBOLS,
         text: str = "",
-        loop: int = 0,
+        counter: Counter | None = None,
         later: bool = False,
     ) -> None:
         self.const = const
@@ -104,7 +106,7 @@ class Value:
         self.labels = labels
         self.symbols = symbols
         self.text = text
-        self.loop = loop
+        self.counter = counter
         self.later = later
 
     @property

@@ -74,7 +74,13 @@ def training_on_val(case: Case) -> list[AdaptEvent]:
     settings = case.submission.configuration
     if any(name.startswith("TRAIN") and _VAL_FILES.search(settings[name].value) for name in settings):
         return on_val
-    return [a for a in on_val if _makes_weights(a, trace)]
+    return [a for a in on_val if _exported(a, trace) or _makes_weights(a, trace)]
+
+
+def _exported(event: AdaptEvent, trace: Trace) -> bool:
+    """Whether a step changed weights, not read from a file, that the script then writes to one."""
+    restored = any(isinstance(x, Flag) and x.name == "restored" for i in event.losses for x in trace.scores[i].used)
+    return event.ident in trace.saved and not restored
 
 
 def _makes_weights(event: AdaptEvent, trace: Trace) -> bool:
