@@ -82,7 +82,7 @@ class Methods(Objects):
             self.maybe -= 1
             return NONE
         for ref in owner.refs:
-            handled = self._heap_method(ref, owner, name, args, keywords)
+            handled = self._heap_method(held, owner, name, args, keywords)
             if handled is not None:
                 return handled
         values = [owner, *args, *keywords.values()]
