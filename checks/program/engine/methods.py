@@ -77,12 +77,12 @@ class Methods(Objects):
         lists = [r for r in owner.refs if isinstance(r, (Sequence, Mapping))]
         if len(lists) > 1 and name in _GROWS:  # it may be any of them
             self.maybe += 1
-            for ref in lists:
-                self._heap_method(ref, owner, name, args, keywords)
+            for held in lists:
+                self._heap_method(held, owner, name, args, keywords)
             self.maybe -= 1
             return NONE
         for ref in owner.refs:
-            handled = self._heap_method(held, owner, name, args, keywords)
+            handled = self._heap_method(ref, owner, name, args, keywords)
             if handled is not None:
                 return handled
         values = [owner, *args, *keywords.values()]
