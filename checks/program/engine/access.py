@@ -54,6 +54,7 @@ _NO_DATA = frozenset(
     ]
 )
 _CONTAINERS = ("Module", "ModuleList", "ModuleDict", "Sequential", "ParameterList", "ParameterDict")
+HOOK_HANDLE = "torch.utils.hooks.RemovableHandle"
 _EXACT_ITERATIONS = 6
 NO_DATA: frozenset[Data] = frozenset()
 _KNOWN_COUNT = 64
@@ -259,6 +260,8 @@ class Access(Extents):
                     return Value(refs=(Bound(Value(refs=(ref,)), candidate, name),))
             return found
         if isinstance(ref, Instance):
+            if ref.external == HOOK_HANDLE:
+                return Value(refs=(Bound(owner, None, name),))
             return self._instance_attribute(ref, name)
         if isinstance(ref, (Cell, Parameters)):
             if name == "grad":

@@ -63,6 +63,11 @@ class Branching(Statements):
         return Flow.NEXT
 
     def _chosen(self, test: Value, line: int, before: dict[str, Value], ends: list[dict[str, Value]]) -> None:
+        decided = frozenset(x for x in test.labels if isinstance(x, Flag) and x.name == "decided-by")
+        for end in ends if decided else []:
+            for name, value in end.items():
+                if before.get(name, value) is not value:
+                    end[name] = Value(UNKNOWN, value.refs, value.labels | decided, value.symbols, value.text)
         if not any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
             return
         for end in ends:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checks.program.engine.access import data_of
+from checks.program.engine.access import HOOK_HANDLE, data_of
 from checks.program.engine.gradients import Gradients
 from checks.program.engine.values import (
     NONE,
@@ -48,6 +48,8 @@ class Objects(Gradients):
             return self._optimizer_method(ref, name, args)
         if ref.external == "argparse.ArgumentParser":
             return self._parser_method(ref, name, args, keywords)
+        if ref.external == HOOK_HANDLE and name == "remove":
+            return _remove_hooks(owner)
         if name in ("parameters", "buffers", "named_buffers", "named_parameters"):
             alias = Value(refs=(Parameters(ref),))
             if name.startswith("named"):
@@ -88,7 +90,9 @@ class Objects(Gradients):
             for sequence in hooks.refs:
                 if isinstance(sequence, Sequence) and len(sequence.items) < 4:
                     sequence.items.append(args[0])
-            return NOTHING
+            handle = Instance(None, HOOK_HANDLE, self.line)
+            handle.attrs.update({"__hooks__": hooks, "__hook__": args[0]})
+            return Value(refs=(handle,))
         if name == "register_buffer" and len(args) > 1 and isinstance(args[0].const, str):
             self.set_attribute(owner, args[0].const, args[1])
             return NONE
@@ -217,3 +221,13 @@ class Objects(Gradients):
         if name in ("add_argument_group", "add_mutually_exclusive_group"):
             return Value(refs=(ref,))
         return None
+
+
+def _remove_hooks(handles: Value) -> Value:
+    """``handle.remove()``: the hook is not called any more."""
+    for handle in handles.refs:
+        if isinstance(handle, Instance) and handle.external == HOOK_HANDLE:
+            for sequence in handle.attrs["__hooks__"].refs:
+                if isinstance(sequence, Sequence):
+                    sequence.items = [hook for hook in sequence.items if hook is not handle.attrs["__hook__"]]
+    return NONE

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from checks.program.engine.access import data_of
 from checks.program.engine.calls import Calls
 from checks.program.engine.extents import without_bounds
 from checks.program.engine.folding import either, fold, mask, position, shift, shift_loop
@@ -210,6 +211,10 @@ class Operators(Calls):
             labels = labels | {Flag("stored-match", node.lineno, self.file)}
         if sum(any(isinstance(x, Scored) for x in o.labels) for o in operands) > 1:
             labels = labels | {Flag("compared-scores", node.lineno, self.file)}
+        computed = frozenset(x for x in merge_labels(operands) if isinstance(x, (Uses, Data)))
+        data = data_of(computed)
+        if data and len(computed) > len(data):
+            labels = labels | {Flag("decided-by", node.lineno, data)}
         return Value(result, labels=labels, symbols=merge_symbols(operands))
 
     def _stored_match(self, node: ast.Compare, operands: list[Value]) -> bool:

@@ -26,7 +26,7 @@ from checks.program.trace import AdaptEvent, BlendEvent, CallEvent, LookupEvent,
 
 #: Flags of what a prediction was computed with that say nothing about the score.
 _OF_THE_MODEL = frozenset(
-    ["artifact", "mask", "file", "prob", "logprob", "loaded", "restored", "mixed-key", "multiplied"]
+    ["artifact", "decided-by", "mask", "file", "prob", "logprob", "loaded", "restored", "mixed-key", "multiplied"]
 )
 
 

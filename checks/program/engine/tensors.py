@@ -103,6 +103,7 @@ class Tensors(Functions):
         compared = any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels)
         blended = self.blend([a, b], "select" if compared else "blend")
         labels = merge_labels([a, b]) if blended is None else blended.labels
+        labels = labels | {x for x in test.labels if isinstance(x, Flag) and x.name == "decided-by"}
         return Value(labels=labels | self.target_class(test.labels), symbols=merge_symbols(args))
 
     def _fn_scaled_dot_product_attention(
@@ -242,9 +243,10 @@ class Tensors(Functions):
             state |= {
                 x for x in labels if isinstance(x, Adapted) or (isinstance(x, Flag) and x.name == "chosen-by-score")
             }
-            data = data_of(labels)
+            decided = {d for x in labels if isinstance(x, Flag) and x.name == "decided-by" for d in x.detail}
+            data = data_of(labels) | decided
             if data:
-                computed = any(isinstance(x, Uses) for x in labels)
+                computed = bool(decided) or any(isinstance(x, Uses) for x in labels)
                 state.add(self.adapt("calibration" if computed else "stored", data, (), (name,)))
         for arg in args[1:]:
             for ref in arg.refs:
