@@ -313,7 +313,8 @@ class Access(Extents):
             if isinstance(ref, Instance):
                 old = ref.attrs.get(name)
                 strong = not self.maybe and len(owner.refs) == 1
-                for cell in value.refs:
+                computes = ref.cls is None or any(ref.cls.find(n) is not None for n in ("forward", "__call__"))
+                for cell in value.refs if computes else ():  # a holder that computes nothing only keeps free tensors
                     if isinstance(cell, Cell):
                         cell.owned = True
                 ref.attrs[name] = value if strong or old is None else join(old, value)

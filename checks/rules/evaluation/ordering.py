@@ -184,6 +184,11 @@ def headline_scores(program: Program) -> list[ScoreEvent]:
     return [trace.scores[i] for i in sorted(wanted)]
 
 
+def scores_while_learning(program: Program, event: AdaptEvent) -> bool:
+    """Whether the losses that an adaptation learns from are themselves in the headline."""
+    return not event.losses.isdisjoint(s.ident for s in headline_scores(program))
+
+
 def val_adaptations(trace: Trace) -> list[AdaptEvent]:
     """Adaptations on validation tokens, in the order in which they happen."""
     return [a for a in trace.adapts.values() if any(d.source == "val" for d in a.data)]

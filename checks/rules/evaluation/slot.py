@@ -14,7 +14,13 @@ def check(case: Case) -> Finding:
     """Look for a tensor outside the model, optimised on validation tokens that the headline scores with it."""
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
     program = case.program
-    breaches = [b for b in ordering.found(program) if b.adapt.kind == "free-gradient" and b.rescored is None]
+    breaches = [
+        b
+        for b in ordering.found(program)
+        if b.adapt.kind == "free-gradient"
+        and b.rescored is None
+        and not ordering.scores_while_learning(program, b.adapt)
+    ]
     if breaches:
         first = breaches[0]
         rows: list[Evidence] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from checks.program.program import Program
+from checks.program.trace import AdaptEvent
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.rules.evaluation.val_training import training_on_val
@@ -19,7 +21,7 @@ def check(case: Case) -> Finding:
     breaches = [
         b
         for b in ordering.found(program)
-        if b.rescored is None and b.adapt.kind in KINDS and b.adapt.place.line not in trained
+        if b.rescored is None and b.adapt.place.line not in trained and _adapts(program, b.adapt)
     ]
     if breaches:
         first = breaches[0]
@@ -61,6 +63,11 @@ def check(case: Case) -> Finding:
     rows += [program.evidence(a.place, "then trains on the chunk that was scored", "adapt") for a in counted[:3]]
     rows += [ordering.report_row(program, r) for r in program.reports]
     return say.passed("Every chunk is scored before the model is trained on it.", ordering.unique(rows))
+
+
+def _adapts(program: Program, event: AdaptEvent) -> bool:
+    """Whether a change of state is test-time training: of a model, or of any tensor that learns from what it scores."""
+    return event.kind in KINDS or (event.kind == "free-gradient" and ordering.scores_while_learning(program, event))
 
 
 def _warm_ups(case: Case) -> list[Evidence]:
