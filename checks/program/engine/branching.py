@@ -68,7 +68,11 @@ class Branching(Statements):
             for name, value in end.items():
                 if before.get(name, value) is not value:
                     end[name] = Value(UNKNOWN, value.refs, value.labels | decided, value.symbols, value.text)
-        if not any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
+        best = [x.detail for x in test.labels if isinstance(x, Flag) and x.name == "compared-best"]
+        if not any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels) and not any(
+            end[name] is not value and value is kept and scores <= self.scored(end[name])
+            for kept, scores in best for end in ends for name, value in before.items() if name in end
+        ):  # fmt: skip
             return
         for end in ends:
             changed = {name: value for name, value in end.items() if before.get(name) is not value}

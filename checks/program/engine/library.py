@@ -113,6 +113,10 @@ class Library(Items):
         """Whether a value is a score (a loss or probability of the target)."""
         return bool(value.labels) and any([type(x) is Scored for x in value.labels])
 
+    def scored(self, value: Value) -> frozenset[int]:
+        """The score events that a value is made of, in containers too."""
+        return frozenset(x.event for x in self.full_labels(value) if isinstance(x, Scored))
+
     def module_state(self) -> Labels:
         """State of the modules whose methods are running: their outputs depend on it."""
         labels: Labels = NO_LABELS

@@ -211,6 +211,10 @@ class Operators(Calls):
             labels = labels | {Flag("stored-match", node.lineno, self.file)}
         if sum(any(isinstance(x, Scored) for x in o.labels) for o in operands) > 1:
             labels = labels | {Flag("compared-scores", node.lineno, self.file)}
+        elif len(operands) == 2 and self.loops and any(self.is_score(o) for o in operands):
+            kept, new = operands if self.is_score(operands[1]) else operands[::-1]
+            if not kept.known or kept.const in (float("inf"), float("-inf")):
+                labels = labels | {Flag("compared-best", node.lineno, (kept, self.scored(new)))}
         computed = frozenset(x for x in merge_labels(operands) if isinstance(x, (Uses, Data)))
         data = data_of(computed)
         if data and len(computed) > len(data):

@@ -98,5 +98,5 @@ class Statements(Definitions):
                 and left.exact and right.exact and len(left.items) == len(right.items)
             ):  # fmt: skip
                 items = [self.join_deep(x, y) for x, y in zip(left.items, right.items, strict=True)]
-                return Value(refs=(Sequence(items, True, False, left.line),))
+                return Value(refs=(Sequence(items, True, False, left.line),), labels=a.labels | b.labels)
         return join(a, b)
