@@ -115,7 +115,7 @@ def _note(labels: Labels, bit: int, where: dict[Label, int]) -> Labels:
 
 def _flatten(value: Value, flat: list[Value]) -> object:
     """What of a value has to be the same; its labels are left to the caller. Tuples are taken apart."""
-    if value.loop:
+    if value.counter is not None:
         raise Beyond
     flat.append(value)
     refs = tuple([_row(r, flat) if type(r) is Sequence and not r.mutable else r.ident for r in value.refs])
@@ -152,7 +152,7 @@ class Abstracted:
         elif not value.labels and not value.symbols:
             return value
         return Value(
-            value.const, refs, self._labels(value.labels), self._symbols(value.symbols), value.text, 0, value.later
+            value.const, refs, self._labels(value.labels), self._symbols(value.symbols), value.text, None, value.later
         )
 
     def _row(self, row: Sequence) -> Heap:
@@ -280,7 +280,7 @@ class Concrete:
             self.labels(value.labels),
             self.symbols(value.symbols),
             value.text,
-            value.loop,
+            value.counter,
             value.later,
         )
 

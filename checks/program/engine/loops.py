@@ -129,10 +129,11 @@ def _settling(iterations: Iterable[tuple[Value, Any, bool]], grown: list[bool]) 
         yield last
     if last is not None and grown == [False, True]:
         element, symbol, certain = last
-        if element.loop and symbol == (element.loop, 1) and not element.known:
-            after = (element.loop, 2)
+        at = element.counter
+        if at is not None and symbol == (at.loop, 1) and not element.known:
+            after = (at.loop, 2)
             symbols = (element.symbols - {symbol}) | {after}
-            yield Value(UNKNOWN, symbols=symbols, loop=element.loop, later=element.later), after, certain
+            yield Value(UNKNOWN, symbols=symbols, counter=at, later=element.later), after, certain
 
 
 def _carried(node: Any) -> tuple[str, ...]:

@@ -218,7 +218,9 @@ class Operators(Calls):
         computed = frozenset(x for x in merge_labels(operands) if isinstance(x, (Uses, Data)))
         data = data_of(computed)
         if data and len(computed) > len(data):
-            labels = labels | {Flag("decided-by", node.lineno, data)}
+            labels = labels | {
+                Flag("decided-by", node.lineno, frozenset(Data(d.source, NO_SYMBOLS, d.role) for d in data))
+            }
         return Value(result, labels=labels, symbols=merge_symbols(operands))
 
     def _stored_match(self, node: ast.Compare, operands: list[Value]) -> bool:

@@ -251,7 +251,7 @@ def _same(a: Any, b: Any) -> bool:
     if kind is Value:
         return bool(
             type(a.const) is type(b.const) and a.const == b.const and a.refs == b.refs and a.labels == b.labels
-            and a.symbols == b.symbols and a.text == b.text and a.loop == b.loop and a.later == b.later
+            and a.symbols == b.symbols and a.text == b.text and a.counter == b.counter and a.later == b.later
         )  # fmt: skip
     if a == b:
         return True
