@@ -38,7 +38,7 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
     apart = [(r, c) for r, c, miss in wrong if not miss.known and miss.factor > 1 and _others_fit(case, r, c)]
     wrong = [row for row in wrong if (row[0], row[1]) not in apart]
     limit = limited(case, runs) if wrong else None
-    if limit is not None:
+    if limit is not None and int(limit[1].value.replace("_", "")) < case.rulebook.rule(CODE).numbers["least_sample"]:
         return say.unknown(
             f"Only {limit[1].value} tokens were scored ({limit[0]}): their bytes per token need not be the split's.",
             [_pair(case, r, c) for r, c, _ in wrong],
