@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from tests.mutations.data import DATA
 from tests.mutations.equivalent import equivalents
+from tests.mutations.lookalikes import LOOKALIKES
 from tests.mutations.mutant import Mutant, Semantic
 from tests.mutations.ordering_chunks import CHUNKS
 from tests.mutations.ordering_closures import CLOSURES
 from tests.mutations.ordering_documents import DOCUMENTS
 from tests.mutations.scoring import SCORING
 
-_CHANGES = (*CHUNKS, *DOCUMENTS, *CLOSURES, *DATA, *SCORING)
+_CHANGES = (*CHUNKS, *DOCUMENTS, *CLOSURES, *DATA, *SCORING, *LOOKALIKES)
 
 
 def changes() -> tuple[Semantic, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from checks.program.engine.forms import renewed
 from checks.program.engine.values import (
     NO_LABELS,
     NO_SYMBOLS,
@@ -274,7 +275,7 @@ class Concrete:
         else:
             if not value.labels and not value.symbols:
                 return value
-        return Value(
+        real = Value(
             value.const,
             refs,
             self.labels(value.labels),
@@ -283,6 +284,8 @@ class Concrete:
             value.counter,
             value.later,
         )
+        real.form = renewed(value.form)
+        return real
 
     def _copy(self, heap: Heap, since: int, made: frozenset[Symbol], passes: frozenset[Symbol]) -> Heap:
         known = self._copies.get(heap.ident)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 
+from checks.program.engine.attention import Attention
 from checks.program.engine.machine import MOST_CALLS
-from checks.program.engine.methods import Methods
 from checks.program.engine.values import (
     NOTHING,
     Adapted,
@@ -30,7 +30,7 @@ from checks.program.engine.values import (
 _RECURSION = 2
 
 
-class Calls(Methods):
+class Calls(Attention):
     """Dispatches calls; interprets bodies of user functions in their own scope."""
 
     def __init__(self, environment: dict[str, str], steps: int, seconds: float) -> None:
@@ -126,7 +126,8 @@ class Calls(Methods):
         if value.known or self.is_score(value):
             return value
         labels: frozenset[object] = value.labels | extra
-        return Value(value.const, value.refs, labels, value.symbols, value.text)  # type: ignore[arg-type]
+        marked = Value(value.const, value.refs, labels, value.symbols, value.text)  # type: ignore[arg-type]
+        return marked.formed(value.form)
 
     def call_function(
         self, function: Function, args: list[Value], keywords: dict[str, Value], cls: ClassObject | None

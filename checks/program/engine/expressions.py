@@ -188,7 +188,7 @@ class Expressions(Operators):
         owner = self.eval(node.value, scope)
         index = self.index(node.slice, scope)
         self.line = node.lineno
-        return self.subscript(owner, index, node.slice)
+        return self.form_item(owner, index, node.slice, self.subscript(owner, index, node.slice))
 
     def index(self, node: ast.expr, scope: Scope) -> Value:
         """Evaluate an index: slices and tuples become the union of their parts, constants stay constants."""

@@ -112,7 +112,10 @@ def mask(labels: frozenset[Any]) -> frozenset[Any]:
     """Labels of a truth value: that tokens were compared is kept as a flag, the tokens are not."""
     if not labels:
         return NO_LABELS
-    kept = {x for x in labels if not isinstance(x, (Data, Scored))}
+    kept = {
+        x for x in labels
+        if not isinstance(x, (Data, Scored)) and not (isinstance(x, Flag) and x.name == "no-distribution")
+    }  # fmt: skip
     roles = frozenset(x.role for x in labels if isinstance(x, Data) and x.source == "val")
     if roles:
         kept.add(Flag("mask", 0, roles))

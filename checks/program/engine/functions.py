@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from checks.program.engine.access import data_of, folder_of
 from checks.program.engine.extents import bounds
 from checks.program.engine.library import Library
@@ -34,6 +36,13 @@ from checks.program.engine.values import (
 
 class Functions(Library):
     """Models of Python functions, by the last part of their name."""
+
+    def _fn_log(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        """``math.log`` of a constant: the unit of a loss."""
+        constant = args[0].const if name in ("math.log", "numpy.log", "np.log") and len(args) == 1 else None
+        if isinstance(constant, (int, float)) and constant > 0:
+            return Value(math.log(constant), text="log")
+        return None
 
     def _fn_range(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         if name != "range" or not args:

@@ -341,6 +341,7 @@ class Items(Access):
         """Store into an array that is known only by the name that holds it."""
         self.pseudo_expert(owner.labels, [value])
         labels = owner.labels | merge_labels([value])
+        owner.form = None
         if labels != owner.labels and isinstance(holder, (ast.Name, ast.Attribute)):
             self.assign(holder, Value(UNKNOWN, (), labels, owner.symbols, owner.text), scope)
 

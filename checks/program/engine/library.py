@@ -235,7 +235,9 @@ class Library(Items):
         elif tail == "log_softmax" or (tail == "log" and "prob" in names):
             name = "logprob"
         dropped = (
-            ("prob", "logprob", "capped") if tail == "exp" else ("prob", "logprob")
+            ("prob", "logprob", "no-distribution", "capped")
+            if tail == "exp"
+            else ("prob", "logprob", "no-distribution")
         )  # a capped perplexity is shown
         kept = {x for x in labels if not (isinstance(x, Flag) and x.name in dropped)}
         if name and not any(isinstance(x, Scored) for x in labels):

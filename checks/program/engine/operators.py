@@ -9,15 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 from checks.program.engine.access import data_of
+from checks.program.engine.attention import unpaired
 from checks.program.engine.calls import Calls
 from checks.program.engine.extents import without_bounds
 from checks.program.engine.folding import either, fold, mask, position, shift, shift_loop
 from checks.program.engine.values import (
+    NO_LABELS,
     NO_SYMBOLS,
     UNKNOWN,
     Absent,
     Data,
     Flag,
+    Labels,
     Looked,
     Mapping,
     Scope,
@@ -38,6 +41,11 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
 }  # fmt: skip
+
+
+def _scale(op: type[ast.operator], constant: Value) -> str:
+    """Name a scale: ``/log`` divides by a logarithm, to turn nats into another unit."""
+    return "*" if op is ast.Mult else "/log" if constant.text == "log" else "/"
 
 
 class Operators(Calls):
@@ -68,10 +76,15 @@ class Operators(Calls):
     def binary(self, op: type[ast.operator], left: Value, right: Value) -> Value:
         """Combine two values with an arithmetic operator."""
         result = self._binary(op, left, right)
+        if op is ast.MatMult:
+            return self.matmul(left, right, result)
+        result = self.form_binary(op, left, right, unpaired(op, left, right, result))
         if left.counter is not None or right.counter is not None:
             at = position(op, left, right)
             if at is not None:
-                return Value(result.const, result.refs, result.labels, result.symbols, result.text, at, result.later)
+                return Value(
+                    result.const, result.refs, result.labels, result.symbols, result.text, at, result.later
+                ).formed(result.form)
         return result
 
     def _binary(self, op: type[ast.operator], left: Value, right: Value) -> Value:
@@ -131,8 +144,33 @@ class Operators(Calls):
             ):
                 dropped = {x for x in labels if isinstance(x, Flag) and x.name in ("prob", "logprob")}
                 labels = (labels - dropped) | {Flag("entropy", self.line, self.file)}
-        labels = without_bounds(self.keyed(values, op, labels))
+        labels = without_bounds(self.keyed(values, op, labels)) | self._byte_count(op, values)
         return Value(labels=labels, symbols=merge_symbols(values), text=text)
+
+    def _byte_count(self, op: type[ast.operator] | None, values: list[Value]) -> Labels:
+        """Bytes that are not read from a table: a constant added for every token, or a constant number a token."""
+        if len(values) != 2:
+            return NO_LABELS
+        if op is ast.Div and self.is_score(values[0]):
+            scaled = {x for x in values[1].labels - values[0].labels if isinstance(x, Flag)}
+            return frozenset(
+                Flag("scaled", x.line, (x.detail[0], "/", *x.detail[2:]))
+                for x in scaled
+                if x.name == "times-constant" or (x.name == "scaled" and x.detail[1] == "*")
+            )
+        if any(self.is_score(v) for v in values):
+            return NO_LABELS
+        constants = [v.const for v in values if isinstance(v.const, (int, float)) and not isinstance(v.const, bool)]
+        others = [v for v in values if not v.known]
+        if len(constants) != 1 or len(others) != 1:
+            return NO_LABELS
+        ratio = isinstance(constants[0], float) and 1.5 < constants[0] < 8 and constants[0] != int(constants[0])
+        if op is ast.Mult and ratio and not any(isinstance(x, Uses) for x in others[0].labels):
+            return frozenset({Flag("times-constant", self.line, (self.file, "/", constants[0], self.function))})
+        if op is ast.Add and isinstance(constants[0], int) and constants[0] > 0 and self.target_class(others[0].labels):
+            plain = not any(isinstance(x, (Uses, Data)) for x in others[0].labels)
+            return frozenset({Flag("plus-each", self.line, (self.file, constants[0]))}) if plain else NO_LABELS
+        return NO_LABELS
 
     def _gated_sum(self, values: list[Value]) -> None:
         """Note scores that something chosen by the target's class is added to."""
@@ -159,16 +197,15 @@ class Operators(Calls):
         scores = [v for v in values if any(isinstance(x, Scored) for x in v.labels)]
         consts = [v for v in values if v.known and isinstance(v.const, (int, float)) and not isinstance(v.const, bool)]
         if len(scores) == 1 and len(consts) == 1:
-            return Flag(
-                "scaled", self.line, (self.file, "*" if op is ast.Mult else "/", float(consts[0].const), self.function)
-            )
+            return Flag("scaled", self.line, (self.file, _scale(op, consts[0]), float(consts[0].const), self.function))
         return None
 
     def _unary(self, node: ast.UnaryOp, scope: Scope) -> Value:
         value = self.eval(node.operand, scope)
         if isinstance(node.op, ast.Not):
             truth = self.truth(value)
-            return Value(UNKNOWN if truth is None else not truth, labels=mask(value.labels), symbols=value.symbols)
+            result = Value(UNKNOWN if truth is None else not truth, labels=mask(value.labels), symbols=value.symbols)
+            return self.form_unary(node.op, value, result)
         if value.known and isinstance(value.const, (int, float)):
             if isinstance(node.op, ast.USub):
                 return Value(-value.const, symbols=value.symbols)
@@ -177,7 +214,7 @@ class Operators(Calls):
         labels = merge_labels([value])
         if isinstance(node.op, ast.Invert) and any(isinstance(x, Flag) and x.name == "upper" for x in labels):
             labels = labels | {Flag("not-upper", node.lineno, self.file)}
-        return Value(labels=labels, symbols=value.symbols)
+        return self.form_unary(node.op, value, Value(labels=labels, symbols=value.symbols))
 
     def _boolop(self, node: ast.BoolOp, scope: Scope) -> Value:
         values: list[Value] = []
@@ -221,7 +258,10 @@ class Operators(Calls):
             labels = labels | {
                 Flag("decided-by", node.lineno, frozenset(Data(d.source, NO_SYMBOLS, d.role) for d in data))
             }
-        return Value(result, labels=labels, symbols=merge_symbols(operands))
+        compared = Value(result, labels=labels, symbols=merge_symbols(operands))
+        if len(operands) != 2:
+            return compared
+        return self.form_binary(type(node.ops[0]), operands[0], operands[1], compared)
 
     def _stored_match(self, node: ast.Compare, operands: list[Value]) -> bool:
         """``stored == target``: data of a file that is no token file against validation targets."""

@@ -24,6 +24,8 @@ from checks.program.engine.values import (
 )
 from checks.program.trace import AdaptEvent, BlendEvent, CallEvent, LookupEvent, Place, ReportEvent, ScoreEvent
 
+#: Flags of sums, which no prediction made with their help carries on.
+_OF_SUMS = frozenset(["no-distribution", "plus-each", "times-constant"])
 #: Flags of what a prediction was computed with that say nothing about the score.
 _OF_THE_MODEL = frozenset(
     ["artifact", "decided-by", "mask", "file", "prob", "logprob", "loaded", "restored", "mixed-key", "multiplied"]
@@ -70,7 +72,7 @@ class Recorder(Machine):
                 known, self.steps, self.place(), targets, frozenset(state), kept, self.loop_symbols, base,
                 frozenset(lookups), trained=trained,
             )  # fmt: skip
-        flags = {label for label in used if isinstance(label, Flag) and label.name not in _OF_THE_MODEL}
+        flags = {label for label in used if isinstance(label, Flag) and label.name not in _OF_THE_MODEL | _OF_SUMS}
         return Value(labels=frozenset({Scored(known), *flags}))
 
     def blend(self, values: list[Value], kind: str = "blend") -> Value | None:
@@ -87,7 +89,7 @@ class Recorder(Machine):
         targets = frozenset(d for ident in base for d in self.trace.scores[ident].targets)
         result = self._score(targets, frozenset(foreign), base)
         ident = next(x.event for x in result.labels if isinstance(x, Scored))
-        flags = {x for v in values for x in v.labels if isinstance(x, Flag)}
+        flags = {x for v in values for x in v.labels if isinstance(x, Flag) and x.name not in _OF_SUMS}
         detail = "bytes-spread" if any(x.name == "bytes-spread" for x in flags) else ""
         self.trace.blends.append(BlendEvent(self.steps, self.place(), kind, base, frozenset(foreign), detail, ident))
         return Value(labels=result.labels | flags, symbols=merge_symbols(values))

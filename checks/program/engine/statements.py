@@ -65,6 +65,8 @@ class Statements(Definitions):
             return Flow.NEXT
         old = self.eval(target, scope)
         self.line = node.lineno
+        if isinstance(node.op, (ast.Add, ast.Sub)):
+            value = self.judged(value, value)
         for label in value.labels:
             if isinstance(label, Scored):
                 self.concrete()

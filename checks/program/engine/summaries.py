@@ -86,6 +86,8 @@ class Summaries(Recorder):
     ) -> Value:  # fmt: skip
         """The result of a call: replayed, recorded, or interpreted as usual."""
         node = function.node
+        if any(v.form is not None and v.form.parts for v in (*args, *keywords.values())):  # followed through calls
+            return interpret(args, keywords)
         profile = self._profiles.get(node)
         if profile is None:
             profile = self._profiles[node] = Profile()

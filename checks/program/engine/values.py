@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from checks.program.engine.counter import Counter
+from checks.program.engine.forms import Form
 
 Symbol = tuple[int, int]
 NO_SYMBOLS: frozenset[Symbol] = frozenset()
@@ -87,9 +88,12 @@ UNKNOWN = _Unknown()
 
 
 class Value:
-    """One abstract value. ``counter``: the position in a loop's stream that it stands for, if it is one."""
+    """One abstract value. ``counter``: the position in a loop's stream that it stands for, if it is one.
 
-    __slots__ = ("const", "counter", "labels", "later", "refs", "symbols", "text")
+    ``form``: its formula, where it was followed.
+    """
+
+    __slots__ = ("const", "counter", "form", "labels", "later", "refs", "symbols", "text")
 
     def __init__(
         self,
@@ -108,6 +112,15 @@ class Value:
         self.text = text
         self.counter = counter
         self.later = later
+        self.form: Form | None = None
+
+    def formed(self, form: Form | None) -> Value:
+        """The same value with a formula."""
+        if form is self.form:
+            return self
+        value = Value(self.const, self.refs, self.labels, self.symbols, self.text, self.counter, self.later)
+        value.form = form
+        return value
 
     @property
     def known(self) -> bool:
@@ -388,13 +401,16 @@ def join(a: Value, b: Value) -> Value:
         return a
     same = a.known and b.known and type(a.const) is type(b.const) and a.const == b.const
     refs = a.refs if a.refs == b.refs else tuple(dict.fromkeys((*a.refs, *b.refs)))[:12]
-    return Value(
+    joined = Value(
         a.const if same else UNKNOWN,
         refs,
         a.labels if a.labels == b.labels else a.labels | b.labels,
         a.symbols if a.symbols == b.symbols else a.symbols | b.symbols,
         a.text or b.text,
     )
+    if a.form is not None and a.form == b.form:
+        joined.form = a.form
+    return joined
 
 
 def hashable(value: Any) -> bool:

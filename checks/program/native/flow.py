@@ -2,7 +2,8 @@
 
 In a loop over a token stream the newest token read is the one scored, as soon as the loop learns it afterwards: what
 the loop writes before it learns that token is a prediction, and must not depend on the token. What is written after
-the learning is about the next token. Four marks follow the token through assignments, subscripts, calls, conditions.
+the learning is about the next token, unless it reads the very entry that has just learnt. Five marks follow the token
+through assignments, subscripts, calls, conditions.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 from checks.program.native.reader import NativeFunction, NativeSource, Statement, Token, sources, split
 from checks.program.program import Program
 
-_TOKEN, _CLASS, _HASH, _READ = "token", "class", "hash", "read"
+_TOKEN, _CLASS, _HASH, _READ, _LATE = "token", "class", "hash", "read", "late"
+_RESETS = frozenset(["memset", "calloc", "malloc", "clear", "assign", "fill", "reset", "fill_n"])
 _LEARNS = re.compile(r"push|incr|update|learn|insert|observe|record|add|put|train", re.I)
 _BYTES = re.compile(r"byte|len|size|count", re.I)
 _TABLES = re.compile(r"n_?gram|hash|ctx|context|ppm|hint", re.I)
@@ -25,7 +27,10 @@ _PURE = frozenset(["log", "logf", "log2", "exp", "expf", "log1p", "expm1", "fabs
 
 @dataclass(frozen=True)
 class NativeUse:
-    """A prediction that depends on the token it predicts. ``kind``: gate or lookup; ``lines``: the use, the write."""
+    """A prediction that depends on the token it predicts; ``lines``: the use, the write.
+
+    ``kind``: gate; lookup; late (the entry read has already learnt the token); again (a second sweep over a full table).
+    """
 
     kind: str
     source: NativeSource
@@ -83,23 +88,34 @@ class _Flow:
         self.stream: tuple[str, int] = ("", 0)
         self.loop = ""
         self.learned = False
+        self.taught: dict[str, int] = {}  # entries that have learnt the token in this iteration, by how they are spelt
+        self.written = 0
         self.found: list[tuple[str, int, int]] = []
         self.confirmed: list[NativeUse] = []
 
     def uses(self) -> list[NativeUse]:
         """The predictions of every loop of the function that depend on the token they predict."""
         for loop in _loops(self.function.body):
-            variable = _loop_variable(loop.tokens)
-            stream = self._stream(loop.body, variable)
-            if not variable or stream is None:
-                continue
-            self.marks, self.found, self.learned = {}, [], False
-            self.loop, self.stream = variable, stream
-            self._run(loop.body, set(), 0)
-            if self.learned:
-                for kind, used, written in self.found:
-                    self.confirmed.append(NativeUse(kind, self.source, self.function.name, (used, written)))
+            self._sweep(loop, None)
         return self.confirmed
+
+    def _sweep(self, loop: Statement, around: Statement | None) -> None:
+        """Read a loop over the token stream, or the loops inside one that is none."""
+        variable = _loop_variable(loop.tokens)
+        stream = self._stream(loop.body, variable)
+        if not variable or stream is None:
+            for inner in _loops(loop.body):
+                self._sweep(inner, loop)
+            return
+        self.marks, self.found, self.learned, self.taught, self.written = {}, [], False, {}, 0
+        self.loop, self.stream = variable, stream
+        self._run(loop.body, set(), 0)
+        if not self.learned:
+            return
+        if self.written and around is not None and _repeats(around, loop):
+            self.found.append(("again", around.line, self.written))
+        for kind, used, written in self.found:
+            self.confirmed.append(NativeUse(kind, self.source, self.function.name, (used, written)))
 
     def _stream(self, body: Iterable[Statement], variable: str) -> tuple[str, int] | None:
         """The integer array parameter that the loop reads at its own position, and the newest offset."""
@@ -131,7 +147,7 @@ class _Flow:
     def _condition(self, statement: Statement, control: set[str], depth: int) -> None:
         self._learn(statement.tokens)
         marks = self._value(statement.tokens)
-        inner = control | (marks & {_CLASS, _READ})
+        inner = control | (marks & {_CLASS, _READ, _LATE})
         if _CLASS in marks:
             self.origin[_CLASS, ""] = statement.line
         self._run(statement.body, inner, depth + 1)
@@ -157,12 +173,15 @@ class _Flow:
                     self._write(target, marks | control, line, right)
                 elif not self._is_output(target, left) and (marks | self._value(left)) & {_TOKEN, _HASH}:
                     self.learned = True
+                    self.taught.setdefault(_entry(left), line)
                 continue
+            for spelt in [s for s in self.taught if target in re.findall(r"\w+", s)]:
+                del self.taught[spelt]  # another entry from here on
             if part[where].text != "=" and any(t.text in ("log", "logf", "log2") for t in right):
                 self._write(target, (marks | control) - {_CLASS}, line, right)
             old = self.marks.get(target, set()) if part[where].text != "=" else set()
             declared = left[0].text not in (target,)
-            value = marks | (set() if declared else control & {_CLASS, _READ}) | old
+            value = marks | (set() if declared else control & {_CLASS, _READ, _LATE}) | old
             for mark in value - old:
                 self.origin[mark, target] = line
             self.marks[target] = value
@@ -174,6 +193,9 @@ class _Flow:
         return any(t.text == self.loop for t in left)
 
     def _write(self, target: str, marks: set[str], line: int, right: tuple[Token, ...]) -> None:
+        self.written = self.written or line
+        if _LATE in marks:
+            self.found.append(("late", min(self.taught.values(), default=line), line))
         if self.learned:
             return
         names = [t.text for t in right if _NAME.match(t.text)]
@@ -199,6 +221,8 @@ class _Flow:
         """Marks of an expression."""
         result: set[str] = set()
         texts = [t.text for t in tokens]
+        if self.taught and any(self._reads(tokens, spelt) for spelt in self.taught):
+            result.add(_LATE)
         index = 0
         others = 0
         while index < len(tokens):
@@ -225,6 +249,10 @@ class _Flow:
             result = (result - {_TOKEN}) | {_HASH}
         return result
 
+    def _reads(self, tokens: tuple[Token, ...], spelt: str) -> bool:
+        """Whether an expression reads an entry that has just learnt the token."""
+        return f" {spelt} " in f" {' '.join(t.text for t in tokens)} "
+
     def _subscript(self, name: str, inside: tuple[Token, ...]) -> set[str]:
         stream, newest = self.stream
         if name == stream:
@@ -244,6 +272,32 @@ class _Flow:
         if _TOKEN in marks and len(variables) > 1 and name not in _PURE:
             return (marks - {_TOKEN}) | {_HASH}
         return marks
+
+
+def _entry(left: tuple[Token, ...]) -> str:
+    """How the entry of a table is spelt: ``slot ->`` or ``table [ key ]``."""
+    texts = [t.text for t in left]
+    if "->" in texts:
+        return " ".join(texts[texts.index("->") - 1 : texts.index("->") + 1])
+    end = len(texts) - texts[::-1].index("]")
+    return " ".join(texts[:end])
+
+
+def _repeats(around: Statement, sweep: Statement) -> bool:
+    """Whether a loop runs a whole sweep again and again over tables that it does not empty."""
+    variable = _loop_variable(around.tokens)
+    head = {t.text for t in sweep.tokens}
+    if not variable or variable in head:
+        return False
+    swept = {id(s) for s in _flat((sweep,))}
+    own = [t for s in _flat(around.body) if id(s) not in swept for t in s.tokens]
+    calls = {t.text for t in own}
+    compared = [
+        tokens for tokens in _expressions(sweep.body) if any(t.text == variable for t in tokens)
+    ]  # a pass may decide what is written, not which table or key is used
+    return not calls & _RESETS and all(
+        any(t.text in ("==", "!=", ">", "<") for t in c) and len(c) == 3 for c in compared
+    )
 
 
 def _inside(tokens: tuple[Token, ...], at: int) -> tuple[Token, ...]:

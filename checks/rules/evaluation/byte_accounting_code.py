@@ -22,6 +22,7 @@ _PIECE = ("id_to_piece", "IdToPiece", "id_to_token")
 _STRIPS = ("removeprefix", "lstrip", "replace", "strip")
 _LN2 = math.log(2.0)
 _UNITS = (1.0, _LN2, 1 / _LN2)
+_NEAR_LN2 = 0.3  # a logarithm that is meant for that of two
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,17 @@ def _runs(program: Program, path: str, node: ast.AST) -> bool:
 
 def _scaled(program: Program) -> Iterator[Miscount]:
     """Scores of the headline that a constant multiplies or divides, or that are capped."""
+    lookups = program.trace.lookups.values() if program.trace is not None else ()
+    learned = {(e.place.file, e.place.line) for e in lookups if e.state or e.mixed}
     for report in program.reports:
         for flag in report.labels:
-            if not isinstance(flag, Flag) or flag.name not in ("scaled", "capped"):
+            if not isinstance(flag, Flag) or flag.name not in ("scaled", "capped", "plus-each"):
+                continue
+            if flag.name == "plus-each":
+                file, number = flag.detail
+                if (file, flag.line) in learned:  # a count that grows on the way: smoothing, not bytes
+                    continue
+                yield Miscount(file, flag.line, f"counts {number} more for every token than its table of bytes says")
                 continue
             if flag.name == "capped":
                 file, limit = flag.detail
@@ -94,6 +103,10 @@ def _scaled(program: Program) -> Iterator[Miscount]:
                 continue
             file, op, constant, _function = flag.detail
             if any(abs(constant / unit - 1) < 1e-6 for unit in _UNITS) or _weight(program.trees.get(file), flag.line):
+                continue
+            if op == "/log":
+                if abs(constant / _LN2 - 1) < _NEAR_LN2:
+                    yield Miscount(file, flag.line, f"divides nats by {constant:.4f}, where ln 2 is {_LN2:.4f}")
                 continue
             if 0.9 <= constant <= 1.1:
                 word = "multiplies" if op == "*" else "divides"

@@ -22,6 +22,8 @@ _GATHER = (
     "all_gather_into_tensor",
 )
 _CLOCKS = ("perf_counter", "time", "monotonic")
+#: Steps that cannot hold the split: with more, a stop may be a guard that is never reached.
+_FEW_STEPS = 256
 _CLEARS = "Score the whole validation split, as the reference does."
 
 
@@ -50,6 +52,13 @@ def by_code(case: Case, say: Verdicts) -> Finding | None:
         if left_out:
             return say.warn(
                 "Targets of one kind are left out of the loss and of the bytes.", [*left_out, *reports], _CLEARS
+            )
+        counted = list(_counted_stops(program, path, scope))
+        if counted:
+            return say.fail(
+                "The loop that scores ends after a fixed number of steps: tokens after that are not in the number.",
+                [*counted, *reports],
+                _CLEARS,
             )
         stops = list(_stops(program, path, scope))
         if stops:
@@ -169,6 +178,22 @@ def _stops(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]:
                 }
                 if called & set(_CLOCKS):
                     yield program.at(path, node.body[0].lineno, "ends the evaluation early", "score")
+
+
+def _counted_stops(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]:
+    """``if n == 100: break`` on the counter of the outermost loop that scores."""
+    for loop in list(_loops(program, path, scope))[:1]:
+        counters = _names(loop.target)
+        for node in loop.body:
+            test = node.test if isinstance(node, ast.If) else None
+            if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.left, ast.Name):
+                continue
+            limit = test.comparators[0]
+            few = isinstance(limit, ast.Constant) and isinstance(limit.value, int) and 0 < limit.value <= _FEW_STEPS
+            ends = isinstance(node, ast.If) and any(isinstance(s, ast.Break) for s in node.body)
+            at_least = isinstance(test.ops[0], (ast.Eq, ast.Gt, ast.GtE))
+            if ends and few and at_least and test.left.id in counters and _runs(program, path, node.lineno):
+                yield program.at(path, node.lineno, f"ends after {ast.unparse(limit)} steps", "score")
 
 
 def _left_out(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]:

@@ -7,6 +7,21 @@ from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering, target_conditioned_gate
 from checks.verdict import Evidence, Finding
 
+_ORDER = (
+    (
+        "late",
+        "the table learns the token",
+        "writes a prediction from an entry that has already learnt the token it predicts.",
+        "Write the prediction first, then let the table learn the token.",
+    ),
+    (
+        "again",
+        "sweeps over the stream again",
+        "sweeps over the stream more than once with the same table: the last predictions know the tokens they predict.",
+        "One sweep: each prediction from what lies before it.",
+    ),
+)
+
 
 def native_breach(case: Case, say: Verdicts) -> Finding | None:
     """The finding that native code decides; None when the Python code alone does.
@@ -27,6 +42,11 @@ def native_breach(case: Case, say: Verdicts) -> Finding | None:
             "Gather the table's counts for every token of the vocabulary, normalise them, mix the two whole "
             "distributions, and only then read off the true token.",
         )
+    for kind, what, why, clears in _ORDER:
+        uses = [u for u in reading.uses if u.kind == kind]
+        if uses:
+            rows = target_conditioned_gate.native_rows(case, uses, what)
+            return say.fail(f"{uses[0].function} {why}", [*rows[:6], *reports], clears)
     if not any(u.kind == "gate" for u in reading.uses) or target_conditioned_gate.dormant(case):
         return _unread(say, reading.not_understood)
     gated, why = target_conditioned_gate.gates(case)

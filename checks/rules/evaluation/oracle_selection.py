@@ -29,6 +29,10 @@ def check(case: Case) -> Finding:
                     program.evidence(blend.place, "keeps the scorer with the smaller loss on the true token", "score")
                 )
                 rows += [program.at(*call, "calls the selection") for call in blend.place.calls[1:][-2:]]
+        rows += [
+            program.at(file, line, "keeps what gives the true token more probability", "score")
+            for file, line in ordering.no_distributions(program, "selection")
+        ]
         if rows:
             rows += [ordering.report_row(program, r) for r in program.reports]
             return say.fail(

@@ -103,6 +103,12 @@ def selections(program: Program) -> list[Evidence]:
     ]
 
 
+def no_distributions(program: Program, kind: str) -> list[tuple[str, int]]:
+    """Places where a score that is summed into the headline stops being a distribution over the vocabulary."""
+    flags = {x for r in program.reports for x in r.labels if isinstance(x, Flag) and x.name == "no-distribution"}
+    return sorted({(x.detail[0], x.line) for x in flags if x.detail[1] == kind})
+
+
 def found(program: Program) -> list[Breach]:
     """The breaches of order in the headline, each pair of lines once, first scores first."""
     trace = program.trace

@@ -10,7 +10,9 @@ CODE = "unnormalised-mixture"
 _WHY = {
     "pseudo-expert": "puts a quantity that is the same for every token beside the experts' losses",
     "bytes-spread": "spreads the true token's probability evenly over its bytes and mixes it there",
+    "sum": "gives the tokens of the vocabulary probabilities that together make more than one",
 }
+_SUMS = "the probabilities of all tokens that could have come sum to more than one"
 
 
 def check(case: Case) -> Finding:
@@ -20,7 +22,9 @@ def check(case: Case) -> Finding:
     trace = program.trace
     if trace is not None:
         wanted = {s.ident for s in ordering.headline_scores(program)}
-        rows, kinds = [], []
+        sums = ordering.no_distributions(program, "mixture")
+        rows = [program.at(file, line, _SUMS, "score") for file, line in sums]
+        kinds = ["sum"] if sums else []
         for blend in trace.blends:
             kind = blend.detail if blend.detail in _WHY else blend.kind
             if kind not in _WHY or not (blend.result in wanted or (blend.result < 0 and blend.scores & wanted)):
