@@ -29,6 +29,9 @@ main()
 README = "# Example\n\nval_bpb 1.2000\n\n```bash\ntorchrun --nproc_per_node=8 train_gpt.py\n```\n"
 
 
+LOG = "seed:1\nstep:10/10 val_loss:2.0 val_bpb:1.2\nfinal_int8_zlib_roundtrip val_loss:2.0 val_bpb:1.2\n"
+
+
 def record_files(folder: str = FOLDER) -> dict[str, bytes]:
     """Return a small record folder by path."""
     submission = {"name": "Example", "author": "A", "github_id": "a", "val_bpb": 1.2}
@@ -36,7 +39,7 @@ def record_files(folder: str = FOLDER) -> dict[str, bytes]:
         f"{folder}/README.md": README.encode(),
         f"{folder}/submission.json": json.dumps(submission).encode(),
         f"{folder}/train_gpt.py": SCRIPT.encode(),
-        f"{folder}/train_seed1.log": b"seed:1\nstep:10/10 val_loss:2.0 val_bpb:1.2\nfinal_int8_zlib_roundtrip val_loss:2.0 val_bpb:1.2\n",
+        f"{folder}/train_seed1.log": LOG.encode(),
     }
 
 

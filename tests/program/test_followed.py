@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 from checks.program.analyse import analyse, front
+from checks.program.engine.values import Flag
 from checks.program.program import Program
 
 LOAD = """
@@ -84,7 +85,9 @@ class GPT(nn.Module):
         self.emb = nn.Embedding(1024, 512)
 
     def loss(self, x, y):
-        return nn.losses.cross_entropy(self.emb(x) @ self.emb.weight.T, y)
+        h = self.emb(x)[None, None]
+        h = mx.fast.scaled_dot_product_attention(h, h, h, scale=1.0, mask={mask})[0, 0]
+        return nn.losses.cross_entropy(h @ self.emb.weight.T, y)
 
 class Split:
     def __init__(self):
@@ -138,7 +141,7 @@ def test_a_module_of_the_folder_imported_by_name() -> None:
 
 @pytest.mark.parametrize(("optimizer", "step"), [("Split()", "step"), ("optim.Adam(learning_rate=1e-3)", "update")])
 def test_mlx_trains_and_scores(optimizer: str, step: str) -> None:
-    program = analysed(train=MLX.format(optimizer=optimizer, step=step))
+    program = analysed(train=MLX.format(optimizer=optimizer, step=step, mask="'causal'"))
     assert program.trace is not None
     assert scored(program)
     steps = [a for a in program.trace.adapts.values() if a.kind == "gradient"]
@@ -146,3 +149,13 @@ def test_mlx_trains_and_scores(optimizer: str, step: str) -> None:
     assert all(d.source == "train" for a in steps for d in a.data)
     scores = [program.trace.scores[i] for r in program.reports for i in r.scores]
     assert {a.ident for a in steps} & {i for s in scores for i in s.state}
+
+
+@pytest.mark.parametrize(
+    ("mask", "acausal"), [("'causal'", False), ("None", True), ("mx.triu(mx.ones(8), k=1)", False)]
+)
+def test_mlx_attention_names_its_mask(mask: str, acausal: bool) -> None:
+    program = analysed(train=MLX.format(optimizer="optim.Adam(learning_rate=1e-3)", step="update", mask=mask))
+    assert program.trace is not None
+    used = {x for r in program.reports for i in r.scores for x in program.trace.scores[i].used}
+    assert any(isinstance(x, Flag) and x.name == "acausal" for x in used) is acausal

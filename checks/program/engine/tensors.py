@@ -110,7 +110,9 @@ class Tensors(Functions):
         self, name: str, args: list[Value], keywords: dict[str, Value]
     ) -> Value | None:
         result = self.unknown_call(name, [*args, *keywords.values()])
-        mask = keywords.get("attn_mask", args[3] if len(args) > 3 else NONE)
+        mask = keywords.get("mask")  # MLX: "causal" or an array
+        if mask is None:
+            mask = keywords.get("attn_mask", args[3] if len(args) > 3 else NONE)
         causal = keywords.get("is_causal", args[5] if len(args) > 5 else Value(False))
         return self._sees_later(
             result, args, "attends to later positions", causal.const is False and mask.const is None
