@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted, finals, with_score
 from checks.rules.evaluation.byte_accounting_code import by_code
+from checks.rules.evaluation.byte_accounting_proof import proved
 from checks.rules.evaluation.fingerprints import Coverage, coverage
 from checks.rules.evaluation.halves import together
 from checks.rules.evaluation.partial_val import limited
 from checks.rules.places import name_run, of_folder, of_run
 from checks.submission.model import Run
-from checks.verdict import Evidence, Finding, Group
+from checks.verdict import Evidence, Finding, Group, Status
 
 CODE = "bpb-accounting"
 
@@ -22,7 +23,15 @@ CODE = "bpb-accounting"
 def check(case: Case) -> Finding:
     """Check the byte count that the logs imply, and how the code counts losses and bytes."""
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
-    return together(by_logs(case, say), by_code(case, say))
+    logs, code = by_logs(case, say), by_code(case, say)
+    if logs.status is Status.UNKNOWN and code is None and _no_bytes(case):
+        return proved(case, say) or logs
+    return together(logs, code)
+
+
+def _no_bytes(case: Case) -> bool:
+    """Whether no final score has a loss beside it from which its bytes could be recounted."""
+    return all(coverage(r, case.rulebook).ratio is None for r in counted(case).runs)
 
 
 def by_logs(case: Case, say: Verdicts) -> Finding:

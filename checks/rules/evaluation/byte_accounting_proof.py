@@ -1,0 +1,397 @@
+"""Where no log gives the bytes: whether the code counts them as the reference does, from the table to the quotient."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from checks.program.engine.values import Flag
+from checks.program.nodes import nodes
+from checks.program.program import Program
+from checks.program.trace import ScoreEvent
+from checks.rules.base import Case, Verdicts
+from checks.rules.evaluation import ordering
+from checks.verdict import Evidence, Finding
+
+_MARK = "▁"
+_LN2 = math.log(2.0)
+#: Methods and functions that change neither the sum of a tensor nor which tokens it is of.
+_PLAIN = frozenset(
+    ["to", "double", "float", "item", "detach", "cpu", "reshape", "view", "flatten", "contiguous", "long", "int", "sum"]
+)
+_MOST_STEPS = 64  # assignments followed backwards from one expression
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The names that the three results of a table's builder have where it is called, and its line that measures."""
+
+    file: str
+    line: int
+    bytes: str
+    space: str
+    boundary: str
+
+
+def proved(case: Case, say: Verdicts) -> Finding | None:
+    """A pass where every score of the headline is summed beside the reference's bytes of the same targets; else None.
+
+    The proof asks for the reference's table (one for a fallback byte, none for a control token, the UTF-8 length of a
+    piece without its word mark), for the space that is added unless the token before is a boundary, for sums of losses
+    and of bytes over the same targets, and for a result that is their quotient over ln 2 and nothing else.
+    """
+    program = case.program
+    trace = program.trace
+    if trace is None or trace.exhausted or not program.reports or program.not_understood:
+        return None
+    flags = {x for r in program.reports for x in r.labels if isinstance(x, Flag)}
+    if any(x.name in ("capped", "plus-each") or (x.name == "scaled" and not _is_unit(x.detail[2])) for x in flags):
+        return None
+    table = _table(program)
+    scores = [s for s in ordering.headline_scores(program) if any(d.source == "val" for d in s.targets)]
+    if table is None or not scores:
+        return None
+    rows: list[Evidence] = [program.at(table.file, table.line, "bytes of a piece without its word mark", "source")]
+    for score in scores:
+        found = next((r for path, f in _around(program, score) if (r := _Sums(program, path, f, table).rows())), None)
+        if found is None:
+            return None
+        rows += found
+    rows += [ordering.report_row(program, r) for r in program.reports]
+    return say.passed(
+        "No log gives val_loss beside the final val_bpb; the code counts the bytes of its targets as the reference does.",
+        ordering.unique(rows),
+    )
+
+
+def _is_unit(constant: float) -> bool:
+    return any(abs(constant / unit - 1) < 1e-6 for unit in (1.0, _LN2, 1 / _LN2))
+
+
+def _around(program: Program, score: ScoreEvent) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """The functions that hold a score and the calls to it, innermost first."""
+    for file, line in ((score.place.file, score.place.line), *reversed(score.place.calls)):
+        functions = (
+            [n for n in nodes(program.trees[file]) if isinstance(n, ast.FunctionDef)] if file in program.trees else []
+        )
+        held = [n for n in functions if n.lineno <= line <= (n.end_lineno or 0)]
+        for function in sorted(held, key=lambda n: n.lineno, reverse=True):
+            yield file, function
+
+
+# -- the table -------------------------------------------------------------------------------------------------------
+
+
+def _table(program: Program) -> _Table | None:
+    """The only table of the script that runs, where it is the reference's and nothing else is assigned to its names."""
+    assert program.trace is not None
+    built: list[tuple[str, ast.FunctionDef, tuple[str, str, str], int]] = []
+    for path, tree in program.trees.items():
+        if "id_to_piece" not in program.scripts[path].text:
+            continue
+        for node in nodes(tree):
+            if not isinstance(node, ast.FunctionDef) or not _calls(node, "id_to_piece"):
+                continue
+            if not any((path, n.lineno) in program.trace.executed for n in node.body):
+                continue
+            own = _reference_table(node)
+            if own is None:
+                return None
+            built.append((path, node, own[0], own[1]))
+    if len(built) != 1:
+        return None
+    path, builder, order, line = built[0]
+    names: set[tuple[str, ...]] = set()
+    for tree in program.trees.values():
+        for node in nodes(tree):
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.Call)
+                and _last(node.value.func) == builder.name
+            ):
+                target = node.targets[0]
+                names.add(tuple(map(_last, target.elts)) if isinstance(target, ast.Tuple) else ())
+    if len(names) != 1 or len(got := names.pop()) != 3 or len(set(got)) != 3 or not all(got):
+        return None
+    role = dict(zip(order, got, strict=True))
+    table = _Table(path, line, role["bytes"], role["space"], role["boundary"])
+    return None if _reassigned(program, table, builder) else table
+
+
+def _reassigned(program: Program, table: _Table, builder: ast.FunctionDef) -> bool:
+    """Whether a name of the table is bound, changed or passed as another one outside its builder."""
+    own = (table.bytes, table.space, table.boundary)
+    inside = {id(n) for n in ast.walk(builder)}
+    signatures = {
+        n.name: [a.arg for a in (*n.args.posonlyargs, *n.args.args)]
+        for tree in program.trees.values()
+        for n in nodes(tree)
+        if isinstance(n, ast.FunctionDef)
+    }
+    for tree in program.trees.values():
+        for node in nodes(tree):
+            if id(node) in inside:
+                continue
+            if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+                made = isinstance(node.value, ast.Call) and _last(node.value.func) == builder.name
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    parts = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
+                    bound = any(_last(p.value if isinstance(p, ast.Subscript) else p) in own for p in parts)
+                    if bound and not made and not (isinstance(node, ast.Assign) and _last(node.value) == _last(target)):
+                        return True
+            elif isinstance(node, ast.Call):
+                if (
+                    isinstance(node.func, ast.Attribute)
+                    and node.func.attr.endswith("_")
+                    and _last(node.func.value) in own
+                ):
+                    return True
+                for given, name in zip(node.args, signatures.get(_last(node.func), ()), strict=False):
+                    if isinstance(given, ast.Starred):
+                        break
+                    if (name in own or _last(given) in own) and name != _last(given):
+                        return True
+                if any(
+                    k.arg and (k.arg in own or _last(k.value) in own) and k.arg != _last(k.value) for k in node.keywords
+                ):
+                    return True
+    return False
+
+
+def _reference_table(function: ast.FunctionDef) -> tuple[tuple[str, str, str], int] | None:
+    """The order in which bytes, spaces and boundaries are returned, and the line that measures a piece."""
+    if not (_calls(function, "is_control") and _calls(function, "is_unknown")):
+        return None
+    stores: dict[str, list[tuple[ast.expr, int]]] = {}
+    sets: list[ast.Assign] = [n for n in nodes(function) if isinstance(n, ast.Assign)]
+    if any(isinstance(n, ast.AugAssign) for n in nodes(function)):
+        return None
+    for node in sets:
+        target = node.targets[0]
+        if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+            stores.setdefault(target.value.id, []).append((node.value, node.lineno))
+    role: dict[str, str] = {}
+    line = 0
+    for name, values in stores.items():
+        texts = {ast.unparse(v) for v, _ in values}
+        measured = {n for v, n in values if _measured(v)}
+        if measured and len(texts) == 2 and "1" in texts:
+            role[name], line = "bytes", min(measured)
+        elif texts == {"True"}:
+            role[name] = "space"
+        elif texts == {"False"}:
+            role[name] = "boundary"
+    if sorted(role.values()) != ["boundary", "bytes", "space"] or len(stores) != 3:
+        return None
+    guards = [n for n in nodes(function) if isinstance(n, ast.If)]
+    control = any(_calls(g.test, "is_control") and isinstance(g.body[-1], ast.Continue) for g in guards)
+    of_bytes = any(_calls(g.test, "is_byte") and any(_stores(s, "1") for s in g.body) for g in guards)
+    marked = any(_MARK in ast.unparse(g.test) and any(_cut(s) for s in g.body) for g in guards)
+    ones = any(
+        isinstance(n.value, ast.Call) and _last(n.value.func) == "ones" and role.get(_last(n.targets[0])) == "boundary"
+        for n in sets
+    )
+    zeros = sum(
+        isinstance(n.value, ast.Call) and _last(n.value.func) == "zeros" and _last(n.targets[0]) in role for n in sets
+    )
+    if not (control and of_bytes and marked and ones and zeros == 2):
+        return None
+    returned = [n.value for n in nodes(function) if isinstance(n, ast.Return)]
+    if len(returned) != 1 or not isinstance(returned[0], ast.Tuple) or len(returned[0].elts) != 3:
+        return None
+    order = [role[n] for part in returned[0].elts for n in sorted(_names(part) & set(role))]
+    if len(set(order)) != 3 or any(isinstance(n, ast.BinOp) for n in ast.walk(returned[0])):
+        return None
+    return (order[0], order[1], order[2]), line
+
+
+def _measured(node: ast.expr) -> bool:
+    """``len(piece.encode("utf-8"))``."""
+    return ast.unparse(node) in {f"len({p}.encode({a}))" for p in _names(node) for a in ("", "'utf-8'", "'utf8'")}
+
+
+def _stores(node: ast.stmt, text: str) -> bool:
+    return (
+        isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript) and ast.unparse(node.value) == text
+    )
+
+
+def _cut(node: ast.stmt) -> bool:
+    """``piece = piece[1:]``."""
+    return isinstance(node, ast.Assign) and ast.unparse(node.value) == f"{ast.unparse(node.targets[0])}[1:]"
+
+
+# -- the sums --------------------------------------------------------------------------------------------------------
+
+
+class _Sums:
+    """The sums of losses and bytes of one function, and the quotient that it returns."""
+
+    def __init__(self, program: Program, path: str, function: ast.FunctionDef, table: _Table) -> None:
+        self.program, self.path, self.function, self.table = program, path, function, table
+        self.sets: dict[str, list[tuple[int, ast.expr]]] = {}
+        self.adds: dict[str, list[tuple[int, ast.expr]]] = {}
+        for node in nodes(function):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and self._runs(node.lineno):
+                self.sets.setdefault(node.targets[0].id, []).append((node.lineno, node.value))
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and self._runs(node.lineno):
+                value = node.value if isinstance(node.op, ast.Add) else ast.Constant(value=None)
+                self.adds.setdefault(node.target.id, []).append((node.lineno, value))
+
+    def rows(self) -> list[Evidence]:
+        """The lines of the sums and of the quotient; empty where they are not the reference's."""
+        for node in nodes(self.function):
+            if not isinstance(node, ast.Return) or node.value is None or not self._runs(node.lineno):
+                continue
+            for part in node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]:
+                found = self._quotient(part, node.lineno)
+                if found:
+                    return [*found, self.program.at(self.path, node.lineno, "nats / ln 2 / bytes", "score")]
+        return []
+
+    def _runs(self, line: int) -> bool:
+        return self.program.trace is not None and (self.path, line) in self.program.trace.executed
+
+    def _quotient(self, part: ast.expr, line: int) -> list[Evidence]:
+        powers = self._powers(part, line, _MOST_STEPS)
+        if powers is None or powers.pop("ln 2", 0) != -1 or sorted(powers.values()) != [-1, 1]:
+            return []
+        loss, count = (next(n for n, p in powers.items() if p == wanted) for wanted in (1, -1))
+        losses, counts = self.adds.get(loss, []), self.adds.get(count, [])
+        if len(losses) != 1 or len(counts) != 1:
+            return []
+        targets = self._counted(*counts[0])
+        if targets is None or not self._summed(*losses[0], targets):
+            return []
+        at = self.program.at
+        return [
+            at(self.path, losses[0][0], "sums the losses of the targets", "score"),
+            at(self.path, counts[0][0], "sums the bytes of the same targets", "score"),
+        ]
+
+    def _powers(self, node: ast.expr, line: int, steps: int) -> Counter[str] | None:
+        """The expression as a product of powers of running sums and ln 2; None where it is no such product."""
+        node = _bare(node)
+        if steps <= 0:
+            return None
+        if (
+            isinstance(node, ast.Call)
+            and _last(node.func) == "log"
+            and [ast.unparse(a) for a in node.args] in (["2.0"], ["2"])
+        ):
+            return Counter({"ln 2": 1})
+        if isinstance(node, ast.Name):
+            if node.id in self.adds:
+                return Counter({node.id: 1})
+            before = [(n, v) for n, v in self.sets.get(node.id, ()) if n < line]
+            return self._powers(before[-1][1], before[-1][0], steps - 1) if before else None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)):
+            left, right = self._powers(node.left, line, steps // 2), self._powers(node.right, line, steps // 2)
+            if left is None or right is None:
+                return None
+            sign = 1 if isinstance(node.op, ast.Mult) else -1
+            total = Counter({n: left[n] + sign * right[n] for n in {*left, *right}})
+            return Counter({n: p for n, p in total.items() if p})
+        return None
+
+    def _counted(self, line: int, value: ast.expr) -> ast.expr | None:
+        """The targets whose bytes are summed: ``(table[targets] + (space[targets] & ~boundary[before])).sum()``."""
+        name = _bare(value)
+        if not isinstance(name, ast.Name) or not _calls(value, "sum"):
+            return None
+        sets, adds = self.sets.get(name.id, []), self.adds.get(name.id, [])
+        if len(sets) != 1 or len(adds) != 1 or not sets[0][0] <= adds[0][0] <= line:
+            return None
+        base, space = _bare(sets[0][1]), _bare(adds[0][1])
+        if not isinstance(base, ast.Subscript) or _last(base.value) != self.table.bytes:
+            return None
+        if not isinstance(space, ast.BinOp) or not isinstance(space.op, ast.BitAnd):
+            return None
+        left, right = space.left, space.right
+        if not isinstance(right, ast.UnaryOp) or not isinstance(right.op, ast.Invert):
+            return None
+        left, right = _bare(left), _bare(right.operand)
+        if not isinstance(left, ast.Subscript) or not isinstance(right, ast.Subscript):
+            return None
+        if (_last(left.value), _last(right.value)) != (self.table.space, self.table.boundary):
+            return None
+        targets, before = self._origin(base.slice, line), self._origin(right.slice, line)
+        same = ast.unparse(left.slice) == ast.unparse(base.slice)
+        apart = ast.unparse(targets) != ast.unparse(before) and _sliced(targets) == _sliced(before)
+        return targets if same and apart else None
+
+    def _summed(self, line: int, value: ast.expr, targets: ast.expr) -> bool:
+        """Whether a sum of losses is over these targets: their own losses, or their mean times their number."""
+        whole = _last(targets.value) if isinstance(targets, ast.Subscript) else _last(targets)
+        if not whole or whole not in self._reached(value, line):
+            return False
+        value = _bare(value)
+        if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult):
+            number = self._origin(value.right, line)
+            counts = isinstance(number, ast.Call) and ast.unparse(number) == f"{whole}.numel()"
+            return counts and isinstance(targets, ast.Name) and isinstance(_bare(value.left), ast.Name)
+        if not isinstance(value, ast.Name):
+            return isinstance(value, ast.Subscript) and _sliced(value) == _sliced(targets)
+        made = self.sets.get(value.id, [])
+        return bool(made) and all(_sliced(_bare(v)) == _sliced(targets) for _, v in made)
+
+    def _origin(self, node: ast.expr, line: int) -> ast.expr:
+        """What a name stands for, one assignment back, without views of it."""
+        node = _bare(node)
+        if isinstance(node, ast.Name):
+            made = [(n, v) for n, v in self.sets.get(node.id, ()) if n <= line]
+            if len(made) == 1:
+                value = _bare(made[0][1])
+                numbered = isinstance(value, ast.Call) and _last(value.func) == "numel"
+                return value if numbered or (isinstance(value, (ast.Name, ast.Subscript)) and _index(value)) else node
+        return node
+
+    def _reached(self, node: ast.expr, line: int) -> set[str]:
+        """The names that an expression is made from, through assignments of the function."""
+        found, todo = set[str](), _names(node)
+        while todo and len(found) < 4 * _MOST_STEPS:
+            name = todo.pop()
+            found.add(name)
+            for _, value in self.sets.get(name, ()):
+                todo |= _names(value) - found
+        return found
+
+
+def _index(node: ast.expr) -> bool:
+    """Whether a value is a view of a batch: a name, or a selection of rows and columns of one."""
+    return isinstance(node, ast.Name) or (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple))
+
+
+def _sliced(node: ast.expr) -> str:
+    return ast.unparse(node.slice) if isinstance(node, ast.Subscript) else ""
+
+
+def _bare(node: ast.expr) -> ast.expr:
+    """An expression without conversions, views and sums around it."""
+    while isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute) and node.func.attr in _PLAIN and not _is_module(node.func.value):
+            node = node.func.value
+        elif isinstance(node.func, ast.Name) and node.func.id in ("float", "int") and len(node.args) == 1:
+            node = node.args[0]
+        else:
+            break
+    return node
+
+
+def _is_module(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("torch", "np", "numpy", "F")
+
+
+def _calls(node: ast.AST, name: str) -> bool:
+    return any(isinstance(n, ast.Call) and _last(n.func) == name for n in ast.walk(node))
+
+
+def _last(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
