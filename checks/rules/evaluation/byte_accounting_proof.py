@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from checks.program.engine.values import Flag
 from checks.program.nodes import nodes
 from checks.program.program import Program
 from checks.program.trace import ScoreEvent
 from checks.rules.base import Case, Verdicts
+from checks.rules.counted import counted
 from checks.rules.evaluation import ordering
+from checks.rules.evaluation.byte_table import Table, calls, last, names_in, reference_table
+from checks.submission.log_scores import base_label
 from checks.verdict import Evidence, Finding
 
-_MARK = "▁"
+_WORD = re.compile(r"[A-Za-z]\w*")
 _LN2 = math.log(2.0)
 #: Methods and functions that change neither the sum of a tensor nor which tokens it is of.
 _PLAIN = frozenset(
-    ["to", "double", "float", "item", "detach", "cpu", "reshape", "view", "flatten", "contiguous", "long", "int", "sum"]
+    ("to", "double", "float", "item", "detach", "cpu", "reshape", "view", "flatten", "contiguous", "long", "int", "sum")
 )
 _MOST_STEPS = 64  # assignments followed backwards from one expression
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The names that the three results of a table's builder have where it is called, and its line that measures."""
-
-    file: str
-    line: int
-    bytes: str
-    space: str
-    boundary: str
 
 
 def proved(case: Case, say: Verdicts) -> Finding | None:
@@ -45,12 +37,12 @@ def proved(case: Case, say: Verdicts) -> Finding | None:
     """
     program = case.program
     trace = program.trace
-    if trace is None or trace.exhausted or not program.reports or program.not_understood:
+    if trace is None or trace.exhausted or not program.reports or program.not_understood or not _printed(case):
         return None
     flags = {x for r in program.reports for x in r.labels if isinstance(x, Flag)}
     if any(x.name in ("capped", "plus-each") or (x.name == "scaled" and not _is_unit(x.detail[2])) for x in flags):
         return None
-    table = _table(program)
+    table = reference_table(program)
     scores = [s for s in ordering.headline_scores(program) if any(d.source == "val" for d in s.targets)]
     if table is None or not scores:
         return None
@@ -65,6 +57,17 @@ def proved(case: Case, say: Verdicts) -> Finding | None:
         "No log gives val_loss beside the final val_bpb; the code counts the bytes of its targets as the reference does.",
         ordering.unique(rows),
     )
+
+
+def _printed(case: Case) -> bool:
+    """Whether every score that counts stands on a line that a report of the program begins: another script may print others."""
+    begun = {_first_word(r.template) for r in case.program.reports} - {""}
+    return all(_first_word(str(r.details.get("score_label", ""))) in begun for r in counted(case).runs)
+
+
+def _first_word(text: str) -> str:
+    found = _WORD.match(text.strip())
+    return base_label(found[0]) if found else ""
 
 
 def _is_unit(constant: float) -> bool:
@@ -82,164 +85,28 @@ def _around(program: Program, score: ScoreEvent) -> Iterator[tuple[str, ast.Func
             yield file, function
 
 
-# -- the table -------------------------------------------------------------------------------------------------------
-
-
-def _table(program: Program) -> _Table | None:
-    """The only table of the script that runs, where it is the reference's and nothing else is assigned to its names."""
-    assert program.trace is not None
-    built: list[tuple[str, ast.FunctionDef, tuple[str, str, str], int]] = []
-    for path, tree in program.trees.items():
-        if "id_to_piece" not in program.scripts[path].text:
-            continue
-        for node in nodes(tree):
-            if not isinstance(node, ast.FunctionDef) or not _calls(node, "id_to_piece"):
-                continue
-            if not any((path, n.lineno) in program.trace.executed for n in node.body):
-                continue
-            own = _reference_table(node)
-            if own is None:
-                return None
-            built.append((path, node, own[0], own[1]))
-    if len(built) != 1:
-        return None
-    path, builder, order, line = built[0]
-    names: set[tuple[str, ...]] = set()
-    for tree in program.trees.values():
-        for node in nodes(tree):
-            if (
-                isinstance(node, ast.Assign)
-                and isinstance(node.value, ast.Call)
-                and _last(node.value.func) == builder.name
-            ):
-                target = node.targets[0]
-                names.add(tuple(map(_last, target.elts)) if isinstance(target, ast.Tuple) else ())
-    if len(names) != 1 or len(got := names.pop()) != 3 or len(set(got)) != 3 or not all(got):
-        return None
-    role = dict(zip(order, got, strict=True))
-    table = _Table(path, line, role["bytes"], role["space"], role["boundary"])
-    return None if _reassigned(program, table, builder) else table
-
-
-def _reassigned(program: Program, table: _Table, builder: ast.FunctionDef) -> bool:
-    """Whether a name of the table is bound, changed or passed as another one outside its builder."""
-    own = (table.bytes, table.space, table.boundary)
-    inside = {id(n) for n in ast.walk(builder)}
-    signatures = {
-        n.name: [a.arg for a in (*n.args.posonlyargs, *n.args.args)]
-        for tree in program.trees.values()
-        for n in nodes(tree)
-        if isinstance(n, ast.FunctionDef)
-    }
-    for tree in program.trees.values():
-        for node in nodes(tree):
-            if id(node) in inside:
-                continue
-            if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
-                made = isinstance(node.value, ast.Call) and _last(node.value.func) == builder.name
-                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                    parts = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
-                    bound = any(_last(p.value if isinstance(p, ast.Subscript) else p) in own for p in parts)
-                    if bound and not made and not (isinstance(node, ast.Assign) and _last(node.value) == _last(target)):
-                        return True
-            elif isinstance(node, ast.Call):
-                if (
-                    isinstance(node.func, ast.Attribute)
-                    and node.func.attr.endswith("_")
-                    and _last(node.func.value) in own
-                ):
-                    return True
-                for given, name in zip(node.args, signatures.get(_last(node.func), ()), strict=False):
-                    if isinstance(given, ast.Starred):
-                        break
-                    if (name in own or _last(given) in own) and name != _last(given):
-                        return True
-                if any(
-                    k.arg and (k.arg in own or _last(k.value) in own) and k.arg != _last(k.value) for k in node.keywords
-                ):
-                    return True
-    return False
-
-
-def _reference_table(function: ast.FunctionDef) -> tuple[tuple[str, str, str], int] | None:
-    """The order in which bytes, spaces and boundaries are returned, and the line that measures a piece."""
-    if not (_calls(function, "is_control") and _calls(function, "is_unknown")):
-        return None
-    stores: dict[str, list[tuple[ast.expr, int]]] = {}
-    sets: list[ast.Assign] = [n for n in nodes(function) if isinstance(n, ast.Assign)]
-    if any(isinstance(n, ast.AugAssign) for n in nodes(function)):
-        return None
-    for node in sets:
-        target = node.targets[0]
-        if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-            stores.setdefault(target.value.id, []).append((node.value, node.lineno))
-    role: dict[str, str] = {}
-    line = 0
-    for name, values in stores.items():
-        texts = {ast.unparse(v) for v, _ in values}
-        measured = {n for v, n in values if _measured(v)}
-        if measured and len(texts) == 2 and "1" in texts:
-            role[name], line = "bytes", min(measured)
-        elif texts == {"True"}:
-            role[name] = "space"
-        elif texts == {"False"}:
-            role[name] = "boundary"
-    if sorted(role.values()) != ["boundary", "bytes", "space"] or len(stores) != 3:
-        return None
-    guards = [n for n in nodes(function) if isinstance(n, ast.If)]
-    control = any(_calls(g.test, "is_control") and isinstance(g.body[-1], ast.Continue) for g in guards)
-    of_bytes = any(_calls(g.test, "is_byte") and any(_stores(s, "1") for s in g.body) for g in guards)
-    marked = any(_MARK in ast.unparse(g.test) and any(_cut(s) for s in g.body) for g in guards)
-    ones = any(
-        isinstance(n.value, ast.Call) and _last(n.value.func) == "ones" and role.get(_last(n.targets[0])) == "boundary"
-        for n in sets
-    )
-    zeros = sum(
-        isinstance(n.value, ast.Call) and _last(n.value.func) == "zeros" and _last(n.targets[0]) in role for n in sets
-    )
-    if not (control and of_bytes and marked and ones and zeros == 2):
-        return None
-    returned = [n.value for n in nodes(function) if isinstance(n, ast.Return)]
-    if len(returned) != 1 or not isinstance(returned[0], ast.Tuple) or len(returned[0].elts) != 3:
-        return None
-    order = [role[n] for part in returned[0].elts for n in sorted(_names(part) & set(role))]
-    if len(set(order)) != 3 or any(isinstance(n, ast.BinOp) for n in ast.walk(returned[0])):
-        return None
-    return (order[0], order[1], order[2]), line
-
-
-def _measured(node: ast.expr) -> bool:
-    """``len(piece.encode("utf-8"))``."""
-    return ast.unparse(node) in {f"len({p}.encode({a}))" for p in _names(node) for a in ("", "'utf-8'", "'utf8'")}
-
-
-def _stores(node: ast.stmt, text: str) -> bool:
-    return (
-        isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript) and ast.unparse(node.value) == text
-    )
-
-
-def _cut(node: ast.stmt) -> bool:
-    """``piece = piece[1:]``."""
-    return isinstance(node, ast.Assign) and ast.unparse(node.value) == f"{ast.unparse(node.targets[0])}[1:]"
-
-
 # -- the sums --------------------------------------------------------------------------------------------------------
 
 
 class _Sums:
     """The sums of losses and bytes of one function, and the quotient that it returns."""
 
-    def __init__(self, program: Program, path: str, function: ast.FunctionDef, table: _Table) -> None:
+    def __init__(self, program: Program, path: str, function: ast.FunctionDef, table: Table) -> None:
         self.program, self.path, self.function, self.table = program, path, function, table
         self.sets: dict[str, list[tuple[int, ast.expr]]] = {}
         self.adds: dict[str, list[tuple[int, ast.expr]]] = {}
+        known: set[int] = set()
         for node in nodes(function):
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and self._runs(node.lineno):
-                self.sets.setdefault(node.targets[0].id, []).append((node.lineno, node.value))
-            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and self._runs(node.lineno):
-                value = node.value if isinstance(node.op, ast.Add) else ast.Constant(value=None)
-                self.adds.setdefault(node.target.id, []).append((node.lineno, value))
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and len(node.targets) == 1:
+                known.add(id(node.targets[0]))
+                if self._runs(node.lineno):
+                    self.sets.setdefault(node.targets[0].id, []).append((node.lineno, node.value))
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                known.add(id(node.target))
+                if self._runs(node.lineno):
+                    value = node.value if isinstance(node.op, ast.Add) else ast.Constant(value=None)
+                    self.adds.setdefault(node.target.id, []).append((node.lineno, value))
+        self.altered = {name for node in nodes(function) if id(node) not in known for name in _alters(node)}
 
     def rows(self) -> list[Evidence]:
         """The lines of the sums and of the quotient; empty where they are not the reference's."""
@@ -261,7 +128,7 @@ class _Sums:
             return []
         loss, count = (next(n for n, p in powers.items() if p == wanted) for wanted in (1, -1))
         losses, counts = self.adds.get(loss, []), self.adds.get(count, [])
-        if len(losses) != 1 or len(counts) != 1:
+        if len(losses) != 1 or len(counts) != 1 or any(len(self.sets.get(n, ())) != 1 for n in (loss, count)):
             return []
         targets = self._counted(*counts[0])
         if targets is None or not self._summed(*losses[0], targets):
@@ -279,11 +146,13 @@ class _Sums:
             return None
         if (
             isinstance(node, ast.Call)
-            and _last(node.func) == "log"
+            and last(node.func) == "log"
             and [ast.unparse(a) for a in node.args] in (["2.0"], ["2"])
         ):
             return Counter({"ln 2": 1})
         if isinstance(node, ast.Name):
+            if node.id in self.altered:
+                return None
             if node.id in self.adds:
                 return Counter({node.id: 1})
             before = [(n, v) for n, v in self.sets.get(node.id, ()) if n < line]
@@ -300,13 +169,13 @@ class _Sums:
     def _counted(self, line: int, value: ast.expr) -> ast.expr | None:
         """The targets whose bytes are summed: ``(table[targets] + (space[targets] & ~boundary[before])).sum()``."""
         name = _bare(value)
-        if not isinstance(name, ast.Name) or not _calls(value, "sum"):
+        if not isinstance(name, ast.Name) or not calls(value, "sum"):
             return None
         sets, adds = self.sets.get(name.id, []), self.adds.get(name.id, [])
-        if len(sets) != 1 or len(adds) != 1 or not sets[0][0] <= adds[0][0] <= line:
+        if name.id in self.altered or len(sets) != 1 or len(adds) != 1 or not sets[0][0] <= adds[0][0] <= line:
             return None
         base, space = _bare(sets[0][1]), _bare(adds[0][1])
-        if not isinstance(base, ast.Subscript) or _last(base.value) != self.table.bytes:
+        if not isinstance(base, ast.Subscript) or last(base.value) != self.table.bytes:
             return None
         if not isinstance(space, ast.BinOp) or not isinstance(space.op, ast.BitAnd):
             return None
@@ -316,16 +185,17 @@ class _Sums:
         left, right = _bare(left), _bare(right.operand)
         if not isinstance(left, ast.Subscript) or not isinstance(right, ast.Subscript):
             return None
-        if (_last(left.value), _last(right.value)) != (self.table.space, self.table.boundary):
+        if (last(left.value), last(right.value)) != (self.table.space, self.table.boundary):
             return None
         targets, before = self._origin(base.slice, line), self._origin(right.slice, line)
         same = ast.unparse(left.slice) == ast.unparse(base.slice)
         apart = ast.unparse(targets) != ast.unparse(before) and _sliced(targets) == _sliced(before)
-        return targets if same and apart else None
+        once = all(len(self.sets.get(n, ())) <= 1 for n in names_in(targets) | names_in(base.slice))
+        return targets if same and apart and once else None
 
     def _summed(self, line: int, value: ast.expr, targets: ast.expr) -> bool:
         """Whether a sum of losses is over these targets: their own losses, or their mean times their number."""
-        whole = _last(targets.value) if isinstance(targets, ast.Subscript) else _last(targets)
+        whole = last(targets.value) if isinstance(targets, ast.Subscript) else last(targets)
         if not whole or whole not in self._reached(value, line):
             return False
         value = _bare(value)
@@ -345,19 +215,29 @@ class _Sums:
             made = [(n, v) for n, v in self.sets.get(node.id, ()) if n <= line]
             if len(made) == 1:
                 value = _bare(made[0][1])
-                numbered = isinstance(value, ast.Call) and _last(value.func) == "numel"
+                numbered = isinstance(value, ast.Call) and last(value.func) == "numel"
                 return value if numbered or (isinstance(value, (ast.Name, ast.Subscript)) and _index(value)) else node
         return node
 
     def _reached(self, node: ast.expr, line: int) -> set[str]:
         """The names that an expression is made from, through assignments of the function."""
-        found, todo = set[str](), _names(node)
+        found, todo = set[str](), names_in(node)
         while todo and len(found) < 4 * _MOST_STEPS:
             name = todo.pop()
             found.add(name)
             for _, value in self.sets.get(name, ()):
-                todo |= _names(value) - found
+                todo |= names_in(value) - found
         return found
+
+
+def _alters(node: ast.AST) -> Iterator[str]:
+    """Names that a node binds beside plain assignments, or changes in place: by an index, by a method such as ``mul_``."""
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+        yield last(node.value)
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.endswith("_"):
+        yield last(node.func.value)
 
 
 def _index(node: ast.expr) -> bool:
@@ -383,15 +263,3 @@ def _bare(node: ast.expr) -> ast.expr:
 
 def _is_module(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id in ("torch", "np", "numpy", "F")
-
-
-def _calls(node: ast.AST, name: str) -> bool:
-    return any(isinstance(n, ast.Call) and _last(n.func) == name for n in ast.walk(node))
-
-
-def _last(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}

@@ -1,0 +1,93 @@
+"""bpb-accounting where no log gives the loss: the code proves the reference's counting, or the rule stays unknown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from checks import rulebook
+from checks.judge import Options, judge
+from checks.rules.registry import rules
+from checks.submission.model import SourceFile
+from checks.verdict import Finding, Status
+from tests.rules import pages
+from tests.rules.test_pages import pull_request
+
+LOSS = re.compile(r"val_loss[:=] ?[\d.]+ ")
+PAGE = next(rule.page for rule in rules() if rule.code == "bpb-accounting")
+EXAMPLES = {e.shape: e for e in pages.read(PAGE).examples if e.kind in ("violating", "legal")}
+SHAPE = "The reference's evaluation as a function"
+
+
+def test_the_reference_is_proved() -> None:
+    finding = judged()
+    assert finding.status is Status.PASS
+    assert [e.excerpt.strip() for e in finding.evidence if e.role == "score"][:2] == [
+        "val_loss_sum += batch_loss.to(torch.float64) * batch_token_count",
+        "val_byte_count += token_bytes.to(torch.float64).sum()",
+    ]
+
+
+@pytest.mark.parametrize("shape", [s for s, e in EXAMPLES.items() if e.kind == "violating"])
+def test_a_miscount_is_not_proved(shape: str) -> None:
+    assert judged(shape=shape).status is not Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('base_bytes[tid] = len(piece.encode("utf-8"))', 'base_bytes[tid] = len(piece.encode("utf-8")) + 1'),
+        ('base_bytes[tid] = len(piece.encode("utf-8"))', "base_bytes[tid] = 4"),
+        ("base_bytes[tid] = 1\n", "base_bytes[tid] = 6\n"),
+        ("            piece = piece[1:]\n", ""),
+        ("boundary[tid] = False", "boundary[tid] = True"),
+        ("torch.tensor(base_bytes, ", "torch.tensor(base_bytes * 2, "),
+        ("~is_boundary_token_lut[prev_ids]", "~is_boundary_token_lut[tgt_ids]"),
+        (" & ~is_boundary_token_lut[prev_ids]", ""),
+        ("tgt_ids = y.reshape(-1)", "tgt_ids = x.reshape(-1)"),
+        ("batch_token_count = float(y.numel())", "batch_token_count = float(y.numel() - 64)"),
+        ("/ val_byte_count.item()", "/ (val_byte_count.item() + 1000000)"),
+        ("val_loss.item() / math.log(2.0)", "val_loss.item() / math.log(2.2)"),
+        ("float(bits_per_token * tokens_per_byte)", "float(bits_per_token * tokens_per_byte**2)"),
+        ("float(bits_per_token * tokens_per_byte)", "float(bits_per_token * tokens_per_byte * 0.5)"),
+        ("    val_loss, val_bpb = eval_val(", "    base_bytes_lut *= 2\n    val_loss, val_bpb = eval_val("),
+        ("    val_loss, val_bpb = eval_val(", "    base_bytes_lut.mul_(2)\n    val_loss, val_bpb = eval_val("),
+        ("    val_loss, val_bpb = eval_val(", "    base_bytes_lut[5] = 9\n    val_loss, val_bpb = eval_val("),
+        (
+            "            val_byte_count += token_bytes",
+            "            token_bytes = token_bytes * 2\n            val_byte_count += token_bytes",
+        ),
+        ("    val_loss = val_loss_sum /", "    val_byte_count += val_token_count\n    val_loss = val_loss_sum /"),
+        ("    val_loss = val_loss_sum /", "    val_loss_sum.mul_(0.5)\n    val_loss = val_loss_sum /"),
+        ("    val_loss = val_loss_sum /", "    val_byte_count = val_byte_count * 2\n    val_loss = val_loss_sum /"),
+        ('print(f"final_int8', 'print(f"another_int8'),
+    ],
+)
+def test_another_counting_is_not_proved(old: str, new: str) -> None:
+    assert judged(old, new).status is not Status.PASS
+
+
+def judged(old: str = "", new: str = "", shape: str = SHAPE) -> Finding:
+    """The rule's finding on an example, changed once, whose logs are without losses."""
+    example = EXAMPLES[shape]
+    text = example.files["train_gpt.py"]
+    if old:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    request = pull_request(replace(example, files={**example.files, "train_gpt.py": text}))
+    submission = request.submissions[0]
+    files = {path: unpaired(file) for path, file in submission.files.items()}
+    request = replace(request, submissions=(replace(submission, files=files),))
+    verdict = judge(request, rulebook.load(), Options(chosen={"bpb-accounting"}))
+    return next(f for f in verdict.submissions[0].findings if f.rule == "bpb-accounting")
+
+
+def unpaired(file: SourceFile) -> SourceFile:
+    """A log without losses; any other file as it is."""
+    if Path(file.path).suffix != ".log":
+        return file
+    data = LOSS.sub("", file.read(1 << 22).decode()).encode()
+    return replace(file, size=len(data), load=lambda limit: data[:limit])
