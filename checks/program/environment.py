@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from checks.program.constants import Expressions, Unresolved, as_text, module_constants, resolve, single_assignments
-from checks.program.nodes import nodes
+from checks.program.nodes import nodes, of
 from checks.program.program import EnvConstant
 
 _MAX_ROWS = 500
@@ -99,7 +99,7 @@ def _agreed(constants: list[EnvConstant], settled: set[str]) -> tuple[EnvConstan
 
 def _lines_with(tree: ast.Module, names: set[str], attributes: set[str]) -> list[int]:
     lines: set[int] = set()
-    for node in nodes(tree):
+    for node in of(tree, (ast.Name, ast.Attribute)):
         if (isinstance(node, ast.Name) and node.id in names) or (
             isinstance(node, ast.Attribute) and node.attr in attributes
         ):
@@ -111,7 +111,7 @@ def _aliases(tree: ast.Module) -> tuple[set[str], set[str]]:
     """Names bound to ``os.environ`` and to a function that reads one variable, besides the dotted spellings."""
     environ: set[str] = set()
     getters: set[str] = set()
-    for node in nodes(tree):
+    for node in of(tree, (ast.ImportFrom, ast.Assign)):
         if isinstance(node, ast.ImportFrom) and node.module == "os":
             environ |= {alias.asname or alias.name for alias in node.names if alias.name == "environ"}
             getters |= {alias.asname or alias.name for alias in node.names if alias.name == "getenv"}
@@ -198,7 +198,7 @@ def _replaced(node: ast.expr, given: Mapping[str, ast.expr]) -> ast.expr:
 
 
 def _find_helpers(tree: ast.Module, reader: _Reader) -> None:
-    for node in nodes(tree):
+    for node in of(tree, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Assign)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if reader.touches(node):
                 _helper(node.name, node.args, node.body, reader)

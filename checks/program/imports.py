@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from checks.program.constants import Expressions, Unresolved, module_constants, resolve
-from checks.program.nodes import nodes
+from checks.program.nodes import nodes, of
 
 #: Files that hold code when a script names them.
 CODE_SUFFIXES = (".py", ".pyx", ".c", ".cc", ".cpp", ".cxx", ".cu", ".cuh", ".h", ".hpp", ".rs", ".ptx", ".so")
@@ -47,7 +47,7 @@ def imports(tree: ast.Module) -> tuple[tuple[str, int], ...]:
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
     known = module_constants(tree)
-    for node in nodes(tree):
+    for node in of(tree, (ast.Import, ast.ImportFrom, ast.Call)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno
@@ -113,13 +113,13 @@ def _index(tree: ast.Module) -> _Index:
     for module, _ in imports(tree):
         out.modules.setdefault(module, [])
     skipped: set[int] = set()
-    for node in nodes(tree):
+    for node in of(tree, (ast.ImportFrom, ast.Expr, ast.Raise, ast.Call, ast.Constant)):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             out.modules["." * node.level + node.module] += [alias.name for alias in node.names]
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             skipped.add(id(node.value))
         elif isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and _called(node) in _TALKING):
-            skipped.update(id(inner) for inner in ast.walk(node))
+            skipped.update(map(id, nodes(node)))
         elif isinstance(node, ast.Call) and _called(node) in ("insert", "append") and node.args:
             owner = node.func.value if isinstance(node.func, ast.Attribute) else None
             out.folders += (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 _CACHE = "_all_nodes"
@@ -46,6 +46,11 @@ def nodes(tree: ast.AST) -> list[ast.AST]:
         out += children(node)
     setattr(tree, _CACHE, out)
     return out
+
+
+def of(tree: ast.AST, kinds: Collection[type]) -> list[Any]:
+    """The nodes of ``tree`` of some classes, in the order of ``nodes``."""
+    return [node for node in nodes(tree) if node.__class__ in kinds]
 
 
 def children(node: ast.AST) -> list[ast.AST]:

@@ -244,14 +244,10 @@ class Concrete:
         if known is None:
             out: set[Label] = set()
             for label in labels:
-                if type(label) is Data:
-                    out.update(self._selections(label))
-                    continue
                 group = self._label.get(label)
                 if group is None:
-                    out.add(label)
-                else:
-                    out.update(group)
+                    group = self._label[label] = self._selections(label) if type(label) is Data else (label,)
+                out.update(group)
             known = self._known[labels] = frozenset(out)
         return known
 

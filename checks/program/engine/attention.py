@@ -111,7 +111,7 @@ def _of_ones(form: Form) -> bool | float:
 
 
 def _has(value: Value, name: str) -> bool:
-    return any(isinstance(x, Flag) and x.name == name for x in value.labels)
+    return bool(value.labels) and any([type(x) is Flag and x.name == name for x in value.labels])
 
 
 def _model(value: Value) -> bool:

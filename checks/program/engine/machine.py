@@ -33,6 +33,9 @@ from checks.program.trace import Place, Trace
 MOST_CALLS = 40  # nested calls that are followed
 
 
+_STATEFUL = (Instance, Sequence, MappingObject, Cell, Parameters)
+
+
 class Exhausted(Exception):
     """The budget of steps or seconds is spent; what was seen so far stands, the rest is unknown."""
 
@@ -175,7 +178,8 @@ class Machine:
             for value in children:
                 if value.labels:
                     labels |= value.labels
-                stack.extend(r for r in value.refs if not isinstance(r, Function))
+                if value.refs:
+                    stack += [r for r in value.refs if type(r) is not Function]
         result = frozenset(labels)
         self._state_cache[heap.ident] = (self.version, result)
         return result
@@ -201,9 +205,8 @@ class Machine:
             else:
                 continue
             for value in values:
-                stack.extend(
-                    r for r in value.refs if isinstance(r, (Instance, Sequence, MappingObject, Cell, Parameters))
-                )
+                if value.refs:
+                    stack += [r for r in value.refs if type(r) in _STATEFUL]
         return list(seen.values())
 
     def full_labels(self, value: Value) -> Labels:

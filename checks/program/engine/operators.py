@@ -120,11 +120,13 @@ class Operators(Calls):
 
     def combine(self, values: list[Value], op: type[ast.operator] | None = None, text: str = "") -> Value:
         """Join the labels of operands; record blends of scores with tables and scaled scores."""
+        labels = merge_labels(values)
+        if not labels:  # nothing that what follows asks about
+            return Value(labels=self._byte_count(op, values), symbols=merge_symbols(values), text=text)
         self.stored_match(values)
         blended = self.blend(values)
         if blended is not None:
             return blended
-        labels = merge_labels(values)
         if op in (ast.Add, ast.Sub):
             self._gated_sum(values)
         if op in (ast.Div, ast.FloorDiv, ast.Pow) and len(values) == 2:

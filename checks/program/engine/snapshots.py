@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from checks.program.engine.abstraction import state_stand_in
 from checks.program.engine.values import (
+    NO_LABELS,
     Adapted,
     Bound,
     Cell,
@@ -96,7 +97,11 @@ class Snapshot:
 
     def _entry(self, heap: Heap) -> None:
         held = heap.labels
-        adapted: Labels = frozenset([x for x in held if type(x) is Adapted]) if held else frozenset()
+        if not held:
+            self.entries.append((heap, _copied(_content(heap)), NO_LABELS, -1))
+            self._state.append((held, NO_LABELS))
+            return
+        adapted: Labels = frozenset([x for x in held if type(x) is Adapted])
         group = -1
         if adapted:
             if adapted not in self.groups:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from checks.program import parse
-from checks.program.nodes import nodes
+from checks.program.nodes import nodes, of
 from checks.program.program import EnvConstant
 from checks.program.unpacking import containers, expressions
 from checks.program.unpacking.machine import Executed, Machine
@@ -137,12 +137,16 @@ def _second_layer(code: str, parsed: dict[str, parse.ParsedModule]) -> ast.Modul
     return module.tree
 
 
+#: What may name something that runs code.
+_NAMING = (ast.Name, ast.Attribute, ast.alias, ast.Constant, ast.Call, ast.Subscript)
+
+
 def _running_places(tree: ast.Module) -> tuple[dict[int, str], bool]:
     """Line -> name of everything that may run code which is not in the text; and whether anything is decoded."""
     places: dict[int, str] = {}
     decodes = False
     starts: dict[int, str] = {}
-    for node in nodes(tree):
+    for node in of(tree, _NAMING):
         if isinstance(node, ast.Name):
             name = node.id
         elif isinstance(node, ast.Attribute):

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from checks.program.engine.values import Flag
-from checks.program.nodes import nodes
+from checks.program.nodes import nodes, of
 from checks.program.program import Program
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
@@ -111,8 +111,8 @@ def _loops(program: Program, path: str, scope: ast.AST) -> Iterator[ast.For]:
     lines = set()
     for score in ordering.headline_scores(program):
         lines |= {line for file, line in ((score.place.file, score.place.line), *score.place.calls) if file == path}
-    for node in nodes(scope):
-        if isinstance(node, ast.For) and any(node.lineno < line <= (node.end_lineno or 0) for line in lines):
+    for node in of(scope, (ast.For,)):
+        if any(node.lineno < line <= (node.end_lineno or 0) for line in lines):
             yield node
 
 
@@ -121,8 +121,8 @@ def scoring_loops(program: Program) -> Iterator[tuple[str, ast.For | ast.While]]
     for path, scope in _scoring_scopes(program):
         places = [p for s in ordering.headline_scores(program) for p in ((s.place.file, s.place.line), *s.place.calls)]
         lines = {line for file, line in places if file == path}
-        for node in ast.walk(scope):
-            if isinstance(node, (ast.For, ast.While)) and any(node.lineno < n <= (node.end_lineno or 0) for n in lines):
+        for node in of(scope, (ast.For, ast.While)):
+            if any(node.lineno < n <= (node.end_lineno or 0) for n in lines):
                 yield path, node
 
 

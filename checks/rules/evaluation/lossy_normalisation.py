@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from checks.program import parse
-from checks.program.nodes import nodes
+from checks.program.nodes import nodes, of
 from checks.rules.base import Case, Verdicts
 from checks.rules.places import at
 from checks.verdict import Evidence, Finding, Group
@@ -59,18 +59,16 @@ def _excerpt(case: Case, path: str, line: int) -> str:
 def _lossy(tree: ast.Module) -> Iterator[tuple[int, str]]:
     functions = {n.name: n for n in nodes(tree) if isinstance(n, ast.FunctionDef)}
     scopes: list[ast.AST] = [tree, *functions.values()]
-    for node in nodes(tree):
-        if not isinstance(node, ast.keyword) or node.arg != "normalization_rule_name":
+    for node in of(tree, (ast.keyword,)):
+        if node.arg != "normalization_rule_name":
             continue
         if isinstance(node.value, ast.Constant) and str(node.value.value).endswith("_cf"):
             yield node.value.lineno, "the tokenizer folds case"
     seen: set[int] = set()
     for scope in scopes:
-        assigned = [n for n in nodes(scope) if isinstance(n, ast.Assign)]
-        for call in nodes(scope):
-            if not (
-                isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _ENCODERS
-            ):
+        assigned = of(scope, (ast.Assign,))
+        for call in of(scope, (ast.Call,)):
+            if not (isinstance(call.func, ast.Attribute) and call.func.attr in _ENCODERS):
                 continue
             if not call.args or isinstance(call.args[0], ast.Constant):
                 continue

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from checks.program import order
 from checks.program.engine.values import Data, Flag
+from checks.program.nodes import of
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, CallEvent, Place, ScoreEvent, Trace
 from checks.rules.base import Case
@@ -108,7 +109,7 @@ def _outermost(trace: Trace, steps: Iterable[AdaptEvent], without: set[int]) -> 
 
 def _loop_at(program: Program, place: Place) -> ast.For | ast.While | None:
     tree = program.trees.get(place.file)
-    found = (n for n in ast.walk(tree) if isinstance(n, (ast.For, ast.While))) if tree is not None else ()
+    found = of(tree, (ast.For, ast.While)) if tree is not None else ()
     return next((n for n in found if n.lineno == place.line), None)
 
 
@@ -117,7 +118,7 @@ def _is_clocked(program: Program, place: Place) -> bool:
     loop = _loop_at(program, place)
     if loop is None:
         return False
-    compared = (n for n in ast.walk(loop) if isinstance(n, ast.Compare))
+    compared = of(loop, (ast.Compare,))
     names = (_CAP.search(ast.unparse(side)) for n in compared for side in (n.left, *n.comparators))
     return any(names)
 
