@@ -21,10 +21,12 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 STACK_BYTES = 512 * 1024 * 1024
 RECURSION_LIMIT = 50_000
+FRAME_SLOTS = (1 << 17) + 1  # of 8 bytes: half of a piece of 2 MiB
 
 Report = Callable[[str], None]
 Work = Callable[[Report], Any]
@@ -162,12 +164,22 @@ def _child(work: Work, limits: Limits, pipe: int) -> None:
         gc.disable()  # short-lived, bounded by RLIMIT_AS: a quarter of the parse would be spent in vain
         sys.setrecursionlimit(RECURSION_LIMIT)
         threading.stack_size(STACK_BYTES)
-        thread = threading.Thread(target=_work, args=(work, pipe))
+        thread = threading.Thread(target=_in_one_piece, args=(partial(_work, work, pipe),))
         thread.start()
         thread.join()
         status = 0
     finally:
         os._exit(status)
+
+
+def _in_one_piece(act: Callable[[], None]) -> None:
+    act()
+
+
+# CPython takes memory for Python frames from the system in pieces of 16 KiB and gives each back as soon as it is empty:
+# a recursive interpreter that goes up and down across such a border does little else. A frame that asks for much gets a
+# piece of the next power of two, whose rest the frames above it share.
+_in_one_piece.__code__ = _in_one_piece.__code__.replace(co_stacksize=FRAME_SLOTS)
 
 
 def _work(work: Work, pipe: int) -> None:
