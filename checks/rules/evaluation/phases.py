@@ -157,7 +157,7 @@ def _after_the_clock(program: Program, position: int) -> set[int]:
 
 def artifact_lines(score: ScoreEvent) -> list[tuple[str, int]]:
     """Where a score's prediction passed through a file that was read back or decompressed."""
-    return [(x.detail, x.line) for x in score.used if isinstance(x, Flag) and x.name == "artifact"]
+    return sorted((x.detail, x.line) for x in score.used if isinstance(x, Flag) and x.name == "artifact")
 
 
 def leading_calls(program: Program, place: Place, what: str) -> list[Evidence]:
