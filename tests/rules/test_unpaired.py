@@ -31,6 +31,22 @@ def test_the_reference_is_proved() -> None:
     ]
 
 
+SUMMED = 'batch_loss = F.cross_entropy(model.forward_logits(x)[0], {}, reduction="sum")'
+
+
+@pytest.mark.parametrize(("of", "proved"), [("tgt_ids", True), ("tgt_ids[64:]", False), ("prev_ids", False)])
+def test_a_loss_summed_by_cross_entropy(of: str, proved: bool) -> None:
+    text = EXAMPLES[SHAPE].files["train_gpt.py"]
+    start = text.index("            batch_loss = ")
+    end = text.index("            val_token_count += ")
+    ids = "            prev_ids = x.reshape(-1)\n            tgt_ids = y.reshape(-1)\n"
+    views = f"            batch_token_count = y.numel()\n{ids}"
+    loss = f"            {SUMMED.format(of)}\n            val_loss_sum += batch_loss.to(torch.float64)\n"
+    later = f"{ids}            token_bytes"
+    finding = judged(text, (text[:start] + views + loss + text[end:]).replace(later, "            token_bytes"))
+    assert (finding.status is Status.PASS) is proved
+
+
 @pytest.mark.parametrize("shape", [s for s, e in EXAMPLES.items() if e.kind == "violating"])
 def test_a_miscount_is_not_proved(shape: str) -> None:
     assert judged(shape=shape).status is not Status.PASS

@@ -206,6 +206,9 @@ class _Sums:
         if not isinstance(value, ast.Name):
             return isinstance(value, ast.Subscript) and _sliced(value) == _sliced(targets)
         made = self.sets.get(value.id, [])
+        if len(made) == 1 and _sums_itself(made[0][1]):
+            asked = made[0][1].args[1:2] if isinstance(made[0][1], ast.Call) else []
+            return [ast.unparse(self._origin(a, line)) for a in asked] == [ast.unparse(targets)]
         return bool(made) and all(_sliced(_bare(v)) == _sliced(targets) for _, v in made)
 
     def _origin(self, node: ast.expr, line: int) -> ast.expr:
@@ -215,6 +218,8 @@ class _Sums:
             made = [(n, v) for n, v in self.sets.get(node.id, ()) if n <= line]
             if len(made) == 1:
                 value = _bare(made[0][1])
+                if isinstance(value, ast.Name) and value.id in self.sets and value.id != node.id:
+                    return self._origin(value, made[0][0] - 1)
                 numbered = isinstance(value, ast.Call) and last(value.func) == "numel"
                 return value if numbered or (isinstance(value, (ast.Name, ast.Subscript)) and _index(value)) else node
         return node
@@ -243,6 +248,13 @@ def _alters(node: ast.AST) -> Iterator[str]:
 def _index(node: ast.expr) -> bool:
     """Whether a value is a view of a batch: a name, or a selection of rows and columns of one."""
     return isinstance(node, ast.Name) or (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple))
+
+
+def _sums_itself(node: ast.expr) -> bool:
+    """``F.cross_entropy(logits, targets, reduction="sum")``."""
+    if not isinstance(node, ast.Call) or last(node.func) != "cross_entropy" or len(node.args) != 2:
+        return False
+    return [(k.arg, ast.unparse(k.value)) for k in node.keywords] == [("reduction", "'sum'")]
 
 
 def _sliced(node: ast.expr) -> str:
