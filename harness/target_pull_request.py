@@ -17,6 +17,7 @@ NEEDED = (".py", ".log", ".md")
 _PULL = re.compile(r"(?:^|/)pull/(\d+)(?:/|$)")
 
 MAX_LOOSE = 50
+_MOST_FOLDERS = 60  # whose first commits are looked up
 
 
 def read_pull_request(repository: Repository, ref: str, base_ref: str | None = None) -> PullRequest:
@@ -176,12 +177,20 @@ def _own_commits(
 
 
 def _created(repository: Repository, upstream: str, head: str, folders: Sequence[str]) -> dt.datetime | None:
-    for paths in (folders, ()):
-        commits = repository.commits("--reverse", head, f"^{upstream}", paths=paths)
-        if commits:
-            seconds = repository.author_time(commits[0])
-            return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.timezone.utc)
-    return None
+    """When the branch began: the first commit to its record folder; of several folders, of the one begun last.
+
+    A branch may carry the folders of older submissions along, with their commits' dates.
+    """
+    began: list[int] = []
+    for folder in folders[:_MOST_FOLDERS]:
+        commits = repository.commits("--reverse", head, f"^{upstream}", paths=(folder,))
+        seconds = repository.author_time(commits[0]) if commits else None
+        began += [seconds] if seconds is not None else []
+    if not began:
+        commits = repository.commits("--reverse", head, f"^{upstream}")
+        seconds = repository.author_time(commits[0]) if commits else None
+        began += [seconds] if seconds is not None else []
+    return dt.datetime.fromtimestamp(max(began), dt.timezone.utc) if began else None
 
 
 def _subject(repository: Repository, upstream: str, head: str, notes: list[str]) -> str | None:

@@ -20,6 +20,12 @@ _OTHERS = re.compile(
 )
 _GOAL = re.compile(r"\bclears?\b|\bbelow\b|\bexceeds?\b|\bsub-$", re.IGNORECASE)
 _EFFECT = re.compile(r"gain|impact|effect|delta|Δ|improv|expected", re.IGNORECASE)
+_RIVAL = re.compile(r"\bsota\b|baseline|previous|\bprior\b|reference|\bpr ?#|^\W*#\d", re.IGNORECASE)
+_INHERITED = re.compile(r"inherited|historical|\breference (?:numbers?|scores?|results?|values?)\b", re.IGNORECASE)
+_HOPED = re.compile(r"\bshould\b.{0,20}\b(?:yield|give|reach|land)\b[^.]{0,60}$|\bestimated?\b[^.|]{0,20}$", re.IGNORECASE)
+_OWNED = re.compile(r"\w['’]s\b[^.|]{0,40}$")
+_LOSSES = re.compile(r"degrad|penalt|overhead", re.IGNORECASE)
+_BUILT_ON = re.compile(r"[*`]*\s+(?:architecture|stack|base\b|recipe|codebase)", re.IGNORECASE)
 _MEAN_ROW = re.compile(r"\s*\|[\s*_`]*(?:\d+[- ]seed )?(?:mean|average|avg)\b", re.IGNORECASE)
 _SCORE_COLUMN = re.compile(r"bpb|bits", re.IGNORECASE)
 _SIDE_COLUMN = re.compile(
@@ -41,7 +47,7 @@ def readme_scores(text: str) -> tuple[tuple[float, int], ...]:
     """
     found: list[tuple[int, int, float]] = []
     header: Sequence[str] = ()
-    fenced = False
+    fenced = inherited = False
     for number, line in enumerate(text.split("\n", _MAX_LINES)[:_MAX_LINES], 1):
         line = line[:_MAX_LINE]
         if line.lstrip().startswith(("```", "~~~")):
@@ -49,13 +55,14 @@ def readme_scores(text: str) -> tuple[tuple[float, int], ...]:
         if fenced or not line.strip():
             header = ()
             continue
+        inherited = _is_inherited(line, inherited)
         for match in _KEYED.finditer(line):
             value = float(match[1] or match[2])
             before = line[max(0, match.start() - 40) : match.start()]
             comparing = (
                 _OTHERS.search(before) or _GOAL.search(before[-12:] + match[0]) or _in_effects(header, line, match)
             )
-            if not comparing and _plausible(value, line):
+            if not (comparing or inherited or _of_others(header, line, match)) and _plausible(value, line):
                 found.append((_prominence(line, number), number, value))
         if "|" in line:
             header = header or _cells(line)
@@ -84,12 +91,31 @@ def _in_effects(header: Sequence[str], line: str, match: re.Match[str]) -> bool:
     return "|" in line and column < len(header) and _EFFECT.search(header[column]) is not None
 
 
+def _is_inherited(line: str, before: bool) -> bool:
+    """Whether a line announces, or lists below such an announcement, numbers of another submission."""
+    if line.rstrip(" *_").endswith(":"):
+        return _INHERITED.search(line) is not None
+    return before and line.lstrip().startswith(("-", "*", "+", "|"))
+
+
+def _of_others(header: Sequence[str], line: str, match: re.Match[str]) -> bool:
+    """Whether a number is somebody else's (their column, "their 1.1 bpb stack"), or one that is only hoped for."""
+    start = match.start(1 if match[1] else 2)
+    column = line[:start].strip().lstrip("|").count("|")
+    if "|" in line and column < len(header) and _RIVAL.search(header[column]):
+        return True
+    if _HOPED.search(line[:start]):
+        return True
+    return _OWNED.search(line[: match.start()]) is not None and _BUILT_ON.match(line[match.end() :]) is not None
+
+
 def _cells(line: str) -> list[str]:
     return line.strip().strip("|").split("|")
 
 
 def _plausible(value: float, line: str) -> bool:
-    return 0.0 < value < 20.0 and (value >= _LEAST_BESIDE or _OTHERS.search(line) is None)
+    compared = _OTHERS.search(line) or _LOSSES.search(line)
+    return 0.0 < value < 20.0 and (value >= _LEAST_BESIDE or compared is None)
 
 
 def _prominence(line: str, number: int) -> int:

@@ -42,6 +42,19 @@ def test_a_branch_is_compared_with_where_it_left_the_default_branch(repo: Repo) 
     assert any("first commit" in note for note in found.notes)
 
 
+def test_a_branch_that_carries_older_folders_along_is_dated_by_the_one_begun_last(repo: Repo) -> None:
+    def dated(name: str, files: dict[str, bytes], start: str, day: str) -> None:
+        repo.branch(name, files, start)
+        repo.git("checkout", "-q", name)
+        repo.git("commit", "-q", "--amend", "--no-edit", "--date", f"{day}T10:00:00Z")
+
+    older = {path.replace(FOLDER, f"{FOLDER}-older"): data for path, data in record_files().items()}
+    dated("older", older, "main", "2026-03-20")
+    dated("mine", record_files(), "older", "2026-04-20")
+    dated("mended", {f"{FOLDER}-older/README.md": b"# Mended"}, "mine", "2026-04-22")
+    assert read_ref(repo, "mended").created == dt.datetime(2026, 4, 20, 10, tzinfo=dt.timezone.utc)
+
+
 def test_what_the_user_says_of_a_pull_request_wins(repo: Repo) -> None:
     repo.branch("mine", record_files())
     when = dt.datetime(2026, 4, 2, tzinfo=dt.timezone.utc)

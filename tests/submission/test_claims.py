@@ -190,3 +190,23 @@ def test_silence_and_scores_are_no_such_statement(data: Any, readme: str) -> Non
 )
 def test_hopes_and_effects_are_no_claims(line: str) -> None:
     assert readme_scores(f"| Technique | Source | Expected gain |\n|---|---|---|\n{line}") == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Alice's winning 1.1234 bpb architecture + 4 new ideas.",
+        "Inherited reference numbers from `PR9`:\n- sliding `val_bpb`: `1.1248`\n- total bytes: `15,612,308`",
+        "| Metric | SOTA | Ours |\n|---|---|---|\n| **TTT val_bpb** | **1.0808** | **1.0909** |",
+        "Keeping it in fp16 avoids nearly all post-quant BPB degradation (~0.007 -> ~0.0005).",
+        "A richer context should yield approximately **val_bpb ~1.187** on 8xH100.",
+    ],
+)
+def test_what_others_reached_or_is_hoped_for_is_no_claim(text: str) -> None:
+    assert readme_scores(text) == ()
+
+
+def test_own_numbers_after_inherited_ones_are_claims() -> None:
+    text = "Inherited numbers:\n- val_bpb: `1.1248`\n\nOur run:\n- val_bpb: `1.1459`"
+    assert readme_scores(text) == ((1.1459, 5),)
+    assert readme_scores("This model's 1.1234 bpb beats it.")[0][0] == 1.1234

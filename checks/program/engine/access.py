@@ -334,10 +334,10 @@ class Access(Extents):
     def set_state(self, ref: Heap, labels: Labels) -> None:
         """Replace the state of an object and all it owns (weakly when it may not happen)."""
         kept = {x for x in labels if not isinstance(x, (Data, Scored)) and not is_gradient(x)}
-        if not self.maybe:
-            for item in self.owned(ref):
-                if isinstance(item, (Cell, Instance)) and item.labels:
-                    item.labels.clear()
+        depth, undone = self.branch_adapts[-1] if self.branch_adapts else (0, set())
+        for item in self.owned(ref) if self.maybe in (0, depth) else ():
+            if isinstance(item, (Cell, Instance)) and item.labels:  # a branch that may run undoes what it changed itself
+                item.labels.intersection_update(item.labels - undone if self.maybe else ())
         self.mark_state(ref, frozenset(kept))
 
     def mark_state(self, ref: Heap, labels: Labels) -> None:

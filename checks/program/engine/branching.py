@@ -43,7 +43,11 @@ class Branching(Statements):
             for branch in branches:
                 scope.vars.clear()
                 scope.vars.update(before)
-                flow = branch()
+                self.branch_adapts.append((self.maybe, set()))
+                try:
+                    flow = branch()
+                finally:
+                    self.branch_adapts.pop()
                 flows.append(flow)
                 if flow is Flow.BREAK and self.frames[-1].breaks:
                     self.frames[-1].breaks[-1].append(dict(scope.vars))

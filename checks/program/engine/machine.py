@@ -59,6 +59,7 @@ class Machine:
         self.while_loops: list[Symbol] = []
         self.passes: list[Symbol] = []
         self.maybe = 0
+        self.branch_adapts: list[tuple[int, set[Label]]] = []  # of each branch that may run: its depth, what it adapted
         self.pending: list[tuple[frozenset[Data], frozenset[int], frozenset[int]]] = []
         self.stepped = False
         self.version = 0

@@ -129,7 +129,10 @@ class Recorder(Machine):
             self.trace.adapts[known] = AdaptEvent(
                 known, self.steps, self.place(), kind, data, frozenset(losses), tuple(targets), self.loop_symbols
             )
-        return Adapted(known)
+        label = Adapted(known)
+        for _, adapted in self.branch_adapts:
+            adapted.add(label)
+        return label
 
     def lookup(self, table: Labels, table_line: int, key: frozenset[Data], mixed: bool, row: bool = False) -> Looked:
         """Record a table read at a key made of tokens."""
