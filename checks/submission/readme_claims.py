@@ -22,10 +22,12 @@ _GOAL = re.compile(r"\bclears?\b|\bbelow\b|\bexceeds?\b|\bsub-$", re.IGNORECASE)
 _EFFECT = re.compile(r"gain|impact|effect|delta|Δ|improv|expected", re.IGNORECASE)
 _RIVAL = re.compile(r"\bsota\b|baseline|previous|\bprior\b|reference|\bpr ?#|^\W*#\d", re.IGNORECASE)
 _INHERITED = re.compile(r"inherited|historical|\breference (?:numbers?|scores?|results?|values?)\b", re.IGNORECASE)
-_HOPED = re.compile(r"\bshould\b.{0,20}\b(?:yield|give|reach|land)\b[^.]{0,60}$|\bestimated?\b[^.|]{0,20}$", re.IGNORECASE)
+_HOPED = re.compile(
+    r"\bshould\b.{0,20}\b(?:yield|give|reach|land)\b[^.]{0,60}$|\bestimated?\b[^.|]{0,20}$", re.IGNORECASE
+)
 _OWNED = re.compile(r"\w['’]s\b[^.|]{0,40}$")
 _LOSSES = re.compile(r"degrad|penalt|overhead", re.IGNORECASE)
-_BUILT_ON = re.compile(r"[*`]*\s+(?:architecture|stack|base\b|recipe|codebase)", re.IGNORECASE)
+_BUILT_ON = re.compile(r"[*`]{0,3}\s{1,3}(?:architecture|stack|base\b|recipe|codebase)", re.IGNORECASE)
 _MEAN_ROW = re.compile(r"\s*\|[\s*_`]*(?:\d+[- ]seed )?(?:mean|average|avg)\b", re.IGNORECASE)
 _SCORE_COLUMN = re.compile(r"bpb|bits", re.IGNORECASE)
 _SIDE_COLUMN = re.compile(

@@ -336,7 +336,9 @@ class Access(Extents):
         kept = {x for x in labels if not isinstance(x, (Data, Scored)) and not is_gradient(x)}
         depth, undone = self.branch_adapts[-1] if self.branch_adapts else (0, set())
         for item in self.owned(ref) if self.maybe in (0, depth) else ():
-            if isinstance(item, (Cell, Instance)) and item.labels:  # a branch that may run undoes what it changed itself
+            if (
+                isinstance(item, (Cell, Instance)) and item.labels
+            ):  # a branch that may run undoes what it changed itself
                 item.labels.intersection_update(item.labels - undone if self.maybe else ())
         self.mark_state(ref, frozenset(kept))
 
