@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from checks.program.engine.values import Data, Labels, Symbol
+from checks.program.engine.values import Data, Flag, Labels, Symbol
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,15 @@ class CallEvent:
 class Reach:
     """How far a loop reaches. ``whole``: the size of the validation tokens alone bounds it.
 
-    ``step`` of a range as source text; ``sizes``: (file, line) where the size that bounds it was taken.
+    ``step`` of a range as source text; ``sizes``: (file, line) where the size that bounds it was taken; ``few``: limits
+    under which it stays every time that it runs.
     """
 
     place: Place
     whole: bool
     step: str = ""
     sizes: tuple[tuple[str, int], ...] = ()
+    few: frozenset[Flag] = frozenset()
 
 
 @dataclass

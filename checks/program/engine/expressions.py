@@ -215,7 +215,7 @@ class Expressions(Operators):
             if any(p.text.startswith("slice") for p in parts):
                 const = UNKNOWN
             labels = frozenset(
-                x for x in merge_labels(parts) if not (isinstance(x, Flag) and x.name in ("head", "cut"))
+                x for x in merge_labels(parts) if not (isinstance(x, Flag) and x.name in ("head", "cut", "few-head"))
             )
             for part in parts:
                 for mark in (x for x in part.labels if isinstance(x, Flag) and x.name == "cut"):

@@ -26,6 +26,8 @@ from checks.program.engine.values import (
 )
 from checks.program.trace import Reach
 
+_OF_SIZES = ("extent", "cut", "header", "elements", "few")
+_PART = 10_000_000  # less than a quarter of the tokens of any export of the validation split
 _BEYOND = 200_000_000  # more than the tokens, let alone the sequences, of any export of the validation split
 _UNIT = 16  # lengths of sequences, strides and batches are multiples of it; a sample of every tenth is not
 _FEW = 65_536  # tokens that a script drops at an end to fill whole rows
@@ -41,7 +43,7 @@ def sized(labels: Labels) -> bool:
 def counts_tokens(labels: Labels) -> bool:
     """Whether a number, and no tensor, was computed from the number of validation tokens."""
     names = {x.name if isinstance(x, Flag) else "" for x in labels}
-    return "extent" in names and names <= {"extent", "cut", "target-bytes", "header", "ranks"}
+    return "extent" in names and names <= {"extent", "cut", "target-bytes", "header", "ranks", "elements", "few"}
 
 
 def is_cut(labels: Labels) -> bool:
@@ -52,7 +54,7 @@ def is_cut(labels: Labels) -> bool:
 def bounds(labels: Labels) -> Labels:
     """What a number says of the size of the validation tokens."""
     return (
-        frozenset(x for x in labels if isinstance(x, Flag) and x.name in ("extent", "cut", "header"))
+        frozenset(x for x in labels if isinstance(x, Flag) and x.name in _OF_SIZES)
         if labels
         else labels
     )
@@ -61,12 +63,13 @@ def bounds(labels: Labels) -> Labels:
 class Extents(Summaries):
     """Follows the size of the validation tokens into the bounds of loops and slices."""
 
-    def size_of(self, owner: Value) -> Value:
-        """The size of a value, in any unit."""
+    def size_of(self, owner: Value, elements: bool = False) -> Value:
+        """The size of a value, in any unit; ``elements``: the number of its entries."""
         labels = self.full_labels(owner) if owner.refs else owner.labels
         whole = not self.modules_active and not self.recordings  # inside a model, shapes are of batches
         if whole and any(isinstance(x, Data) and x.source == "val" and x.role != "path" for x in labels):
-            return Value(text="size", labels=bounds(labels) | {Flag("extent", self.line, self.file)})
+            unit = {Flag("elements", self.line, self.file)} if elements else set()
+            return Value(text="size", labels=bounds(labels) | {Flag("extent", self.line, self.file)} | unit)
         return Value(text="size")
 
     def header_of(self, path: Labels) -> Value:
@@ -95,6 +98,9 @@ class Extents(Summaries):
             return NO_LABELS
         limits = [v for v in operands if not sized(v.labels) and not v.symbols]
         far = [isinstance(v.const, (int, float)) and v.const >= _BEYOND for v in limits]
+        few = [v.const for v in limits if isinstance(v.const, int) and 1 < v.const < _PART]
+        if few and any(_counts_elements(v.labels) for v in operands):
+            return self.cut() | {Flag("few", self.line, (self.file, f"at most {min(few):,}", ""))}
         return NO_LABELS if all(far) else self.cut()
 
     def shrunk(self, op: type[ast.operator], left: Value, right: Value) -> Labels:
@@ -108,6 +114,8 @@ class Extents(Summaries):
             if shared or sized(right.labels) or right.symbols:
                 return NO_LABELS
             whole = isinstance(unit, (int, float)) and unit > 0 and (unit == 1 or unit % _UNIT == 0)
+            if isinstance(unit, int) and unit.bit_count() > 1 and not whole and _counts_elements(left.labels):
+                return self.cut() | {Flag("few", self.line, (self.file, f"one in {unit}", str(unit)))}
             return NO_LABELS if whole else self.cut()
         if op is ast.Mult:
             factor = next((v.const for v in (left, right) if isinstance(v.const, float)), 1.0)
@@ -116,6 +124,17 @@ class Extents(Summaries):
             return self.cut()
         return NO_LABELS
 
+    def bounded(self, op: type[ast.operator], left: Value, right: Value, labels: Labels) -> Labels:
+        """Labels of a result, without what its operands prove of their size and the result does not keep."""
+        if not labels:
+            return labels
+        marks = [x for x in labels if type(x) is Flag and x.name in ("few", "elements")]
+        if not marks:
+            return labels
+        plain = op in (ast.Add, ast.Sub)
+        lost = {x for x in marks if not (plain if x.name == "elements" else _stays_few(x, op, left, right))}
+        return labels - lost
+
     def slice_cut(self, node: ast.Slice, lower: Value | None, upper: Value | None, step: Value | None) -> Labels:
         """A mark where a slice leaves out what its bounds do not derive from the size or from a loop."""
         open_below = lower is None or (isinstance(lower.const, int) and 0 <= lower.const <= 1)
@@ -123,7 +142,10 @@ class Extents(Summaries):
             upper is None or _accounted(upper) or isinstance(node.upper, ast.UnaryOp)
         )
         fits = fits and (step is None or step.const == 1 or bool(step.symbols))
-        return NO_LABELS if fits else frozenset({Flag("cut", node.lineno, self.file)})
+        if fits:
+            return NO_LABELS
+        head = few_of(upper.labels) if open_below and upper is not None else frozenset()
+        return frozenset(Flag("few-head", x.line, x.detail) for x in head) | {Flag("cut", node.lineno, self.file)}
 
     def file_cut(self, item: Value, index: Value) -> Value:
         """Mark what one of several validation files holds, or the first few of them."""
@@ -152,19 +174,21 @@ class Extents(Summaries):
         sizes = (
             {(str(x.detail), x.line) for x in ref.stop.labels if isinstance(x, Flag)} if isinstance(ref, Range) else ()
         )
-        self._reached(loop, bool(self._reach(iterable)), _step(node), tuple(sorted(sizes)))
+        few = few_of(ref.stop.labels) if isinstance(ref, Range) else frozenset()
+        self._reached(loop, Reach(self.place(), bool(self._reach(iterable)), _step(node), tuple(sorted(sizes)), few))
 
     def note_while(self, loop: int, test: Value) -> None:
         """Record how far a ``while`` loop reaches."""
         self.concrete()
-        self._reached(loop, sized(test.labels) and not is_cut(test.labels))
+        self._reached(loop, Reach(self.place(), sized(test.labels) and not is_cut(test.labels)))
 
-    def _reached(self, loop: int, whole: bool, step: str = "", sizes: tuple[tuple[str, int], ...] = ()) -> None:
+    def _reached(self, loop: int, reach: Reach) -> None:
         known = self.trace.reaches.get(loop)
         if known is None:
-            self.trace.reaches[loop] = Reach(self.place(), whole, step, sizes)
-        elif known.whole and not whole:
-            self.trace.reaches[loop] = replace(known, whole=False)
+            self.trace.reaches[loop] = reach
+        elif (known.whole and not reach.whole) or known.few - reach.few:
+            whole = known.whole and reach.whole
+            self.trace.reaches[loop] = replace(known, whole=whole, few=known.few & reach.few)
 
     def _reach(self, value: Value) -> bool | None:
         """Whether an iterable holds all of the validation tokens; None for one that ends with another."""
@@ -207,6 +231,25 @@ def without_bounds(labels: Labels) -> Labels:
     if not any(isinstance(x, Scored) for x in labels):
         return labels
     return frozenset(x for x in labels if not (isinstance(x, Flag) and x.name == "extent"))
+
+
+def few_of(labels: Labels) -> frozenset[Flag]:
+    """Marks of limits that prove a number to be of a part of the tokens."""
+    return frozenset(x for x in labels if isinstance(x, Flag) and x.name == "few")
+
+
+def _counts_elements(labels: Labels) -> bool:
+    return any(isinstance(x, Flag) and x.name == "elements" for x in labels)
+
+
+def _stays_few(mark: Flag, op: type[ast.operator], left: Value, right: Value) -> bool:
+    """Whether a number that is known to be small stays it: another size added, or a factor that undoes a share, may not."""
+    given, other = (left, right) if mark in left.labels else (right, left)
+    if given is right and op not in (ast.Add, ast.Mult):
+        return False
+    if mark in other.labels or not any(isinstance(x, Flag) and x.name == "extent" for x in other.labels):
+        return op is not ast.Mult or not mark.detail[2]
+    return False
 
 
 def _accounted(value: Value | None) -> bool:

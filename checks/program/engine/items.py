@@ -120,6 +120,7 @@ class Items(Access):
         if random:
             return frozenset({Flag("partial", min(random), (self.file, "random places"))})
         heads = [x.detail for x in index if isinstance(x, Flag) and x.name == "head"]
+        few = [x for x in index if isinstance(x, Flag) and x.name == "few-head"]
         names = {x.name for x in index if isinstance(x, Flag)}
         if heads or "cut" in names:
             self.concrete()  # which loops run
@@ -130,6 +131,8 @@ class Items(Access):
             return frozenset()
         if heads:
             return frozenset({Flag("partial", self.line, (self.file, f"the first {min(heads):,}"))})
+        if few:
+            return frozenset(Flag("partial", x.line, x.detail) for x in few)
         return frozenset({Flag("cut", self.line, self.file)}) if any(d.source == "val" for d in data) else frozenset()
 
     def read_table(self, owner: Value, labels: Labels, index: Value) -> Value:

@@ -92,7 +92,7 @@ class Methods(Objects):
         if name == "backward":
             return self._backward(owner)
         if name in SIZES:
-            return self.size_of(owner)
+            return self.size_of(owner, elements=name in ("numel", "nelement"))
         if name.endswith("_") and not name.startswith("_") and name != "requires_grad_":
             return self.mutate(owner, name, args)
         if name in ("softmax", "log_softmax", "exp", "log", "sigmoid", "log2", "exp_", "log_"):

@@ -114,9 +114,10 @@ class Operators(Calls):
             return shifted
         result = self.combine([left, right], op, shift(op, left, right))
         shrunk = self.shrunk(op, left, right)
-        if not shrunk:
+        labels = self.bounded(op, left, right, result.labels) | shrunk
+        if labels == result.labels:
             return result
-        return Value(result.const, result.refs, result.labels | shrunk, result.symbols, result.text)
+        return Value(result.const, result.refs, labels, result.symbols, result.text)
 
     def combine(self, values: list[Value], op: type[ast.operator] | None = None, text: str = "") -> Value:
         """Join the labels of operands; record blends of scores with tables and scaled scores."""

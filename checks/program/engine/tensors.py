@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checks.program.engine.access import data_of, opened
 from checks.program.engine.counter import Counter
-from checks.program.engine.extents import bounds
+from checks.program.engine.extents import bounds, few_of
 from checks.program.engine.functions import Functions
 from checks.program.engine.values import (
     NO_LABELS,
@@ -71,6 +71,8 @@ class Tensors(Functions):
         later = any(v.later for v in operands)
         limit = self.limited(operands) if name.endswith(("min", "minimum")) else NO_LABELS
         labels, symbols = merge_labels(operands) | limit, merge_symbols(operands)
+        if name.endswith(("max", "maximum")):
+            labels = labels - few_of(labels)
         return Value(labels=labels, symbols=symbols, counter=_bounded(operands), later=later and name == "max")
 
     def _chosen_by(self, key: Value, operands: list[Value]) -> Value:

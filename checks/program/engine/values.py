@@ -404,13 +404,19 @@ def join(a: Value, b: Value) -> Value:
     joined = Value(
         a.const if same else UNKNOWN,
         refs,
-        a.labels if a.labels == b.labels else a.labels | b.labels,
+        a.labels if a.labels == b.labels else _either(a.labels, b.labels),
         a.symbols if a.symbols == b.symbols else a.symbols | b.symbols,
         a.text or b.text,
     )
     if a.form is not None and a.form == b.form:
         joined.form = a.form
     return joined
+
+
+def _either(a: Labels, b: Labels) -> Labels:
+    """The union, less the proofs of a limit that hold on one path only."""
+    lost = {x for x in a ^ b if type(x) is Flag and x.name == "few"}
+    return (a | b) - lost if lost else a | b
 
 
 def hashable(value: Any) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from checks.program.engine.values import Flag
 from checks.program.nodes import nodes, of
 from checks.program.program import Program
+from checks.program.trace import ScoreEvent
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.verdict import Evidence, Finding
@@ -73,13 +74,35 @@ def by_code(case: Case, say: Verdicts) -> Finding | None:
 def _parts(program: Program) -> list[tuple[Evidence, str]]:
     """Selections that every score of the headline went through."""
     scores = [s for s in ordering.headline_scores(program) if any(d.source == "val" for d in s.targets)]
-    cut = [{x for x in s.used if isinstance(x, Flag) and x.name == "partial"} for s in scores]
+    cut = [_limits(program, s) for s in scores]
     if not cut or not all(cut):
         return []
     return [
         (program.at(x.detail[0], x.line, f"takes {x.detail[1]} of the tokens", "source"), str(x.detail[1]))
         for x in sorted(set().union(*cut), key=lambda x: x.line)
     ]
+
+
+def _limits(program: Program, score: ScoreEvent) -> set[Flag]:
+    """Marks of the selections that a score's tokens went through, and of the limits of the loops that select them."""
+    assert program.trace is not None
+    marks = {x for x in score.used if isinstance(x, Flag) and x.name == "partial"}
+    for loop in {loop for d in score.targets if d.source == "val" for loop, _ in d.symbols}:
+        if loop in program.trace.reaches:
+            marks |= program.trace.reaches[loop].few
+    return {x for x in marks if len(x.detail) < 3 or not x.detail[2] or not _undone(program, x)}
+
+
+def _undone(program: Program, mark: Flag) -> bool:
+    """Whether a number that divides a size is used again around it: as the length of what the quotient counts."""
+    path, _, unit = mark.detail
+    tree = program.trees.get(path)
+    if tree is None:
+        return True
+    around = [n for n in nodes(tree) if isinstance(n, ast.FunctionDef) and n.lineno <= mark.line <= (n.end_lineno or 0)]
+    scope: ast.AST = min(around, key=lambda n: (n.end_lineno or 0) - n.lineno, default=tree)
+    here = [n for n in ast.walk(scope) if isinstance(n, ast.Constant) and str(n.value) == unit]
+    return len(here) != 1 or here[0].lineno != mark.line
 
 
 def _scoring_scopes(program: Program) -> Iterator[tuple[str, ast.AST]]:
