@@ -99,7 +99,7 @@ class Extents(Summaries):
         limits = [v for v in operands if not sized(v.labels) and not v.symbols]
         far = [isinstance(v.const, (int, float)) and v.const >= _BEYOND for v in limits]
         few = [v.const for v in limits if isinstance(v.const, int) and 1 < v.const < _PART]
-        if few and any(_counts_elements(v.labels) for v in operands):
+        if few and any(self._counts_all(v) for v in operands):
             return self.cut() | {Flag("few", self.line, (self.file, f"at most {min(few):,}", ""))}
         return NO_LABELS if all(far) else self.cut()
 
@@ -114,7 +114,7 @@ class Extents(Summaries):
             if shared or sized(right.labels) or right.symbols:
                 return NO_LABELS
             whole = isinstance(unit, (int, float)) and unit > 0 and (unit == 1 or unit % _UNIT == 0)
-            if isinstance(unit, int) and unit.bit_count() > 1 and not whole and _counts_elements(left.labels):
+            if isinstance(unit, int) and unit.bit_count() > 1 and not whole and self._counts_all(left):
                 return self.cut() | {Flag("few", self.line, (self.file, f"one in {unit}", str(unit)))}
             return NO_LABELS if whole else self.cut()
         if op is ast.Mult:
@@ -123,6 +123,11 @@ class Extents(Summaries):
         if op is ast.Sub and isinstance(right.const, (int, float)) and right.const > _FEW:
             return self.cut()
         return NO_LABELS
+
+    def _counts_all(self, value: Value) -> bool:
+        """Whether a number counts tokens of the whole stream: within a loop, it may count those that are left."""
+        elements = any(isinstance(x, Flag) and x.name == "elements" for x in value.labels)
+        return elements and not value.symbols and not self.loops and not self.while_loops
 
     def bounded(self, op: type[ast.operator], left: Value, right: Value, labels: Labels) -> Labels:
         """Labels of a result, without what its operands prove of their size and the result does not keep."""
@@ -172,7 +177,7 @@ class Extents(Summaries):
             return
         self.concrete()
         sizes = (
-            {(str(x.detail), x.line) for x in ref.stop.labels if isinstance(x, Flag)} if isinstance(ref, Range) else ()
+            {(str(x.detail), x.line) for x in ref.stop.labels if isinstance(x, Flag) and x.name not in ("few", "elements")} if isinstance(ref, Range) else ()
         )
         few = few_of(ref.stop.labels) if isinstance(ref, Range) else frozenset()
         self._reached(loop, Reach(self.place(), bool(self._reach(iterable)), _step(node), tuple(sorted(sizes)), few))
@@ -238,14 +243,12 @@ def few_of(labels: Labels) -> frozenset[Flag]:
     return frozenset(x for x in labels if isinstance(x, Flag) and x.name == "few")
 
 
-def _counts_elements(labels: Labels) -> bool:
-    return any(isinstance(x, Flag) and x.name == "elements" for x in labels)
-
-
 def _stays_few(mark: Flag, op: type[ast.operator], left: Value, right: Value) -> bool:
     """Whether a number that is known to be small stays it: another size added, or a factor that undoes a share, may not."""
     given, other = (left, right) if mark in left.labels else (right, left)
     if given is right and op not in (ast.Add, ast.Mult):
+        return False
+    if op in (ast.Add, ast.Mult) and other.symbols:
         return False
     if mark in other.labels or not any(isinstance(x, Flag) and x.name == "extent" for x in other.labels):
         return op is not ast.Mult or not mark.detail[2]

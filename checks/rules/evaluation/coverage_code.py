@@ -84,12 +84,18 @@ def _parts(program: Program) -> list[tuple[Evidence, str]]:
 
 
 def _limits(program: Program, score: ScoreEvent) -> set[Flag]:
-    """Marks of the selections that a score's tokens went through, and of the limits of the loops that select them."""
+    """Marks of the selections that a score's tokens went through, and of the limits of the loops that select them.
+
+    A limit of one loop proves nothing where another goes on over all tokens: it may be the length of a chunk.
+    """
     assert program.trace is not None
     marks = {x for x in score.used if isinstance(x, Flag) and x.name == "partial"}
-    for loop in {loop for d in score.targets if d.source == "val" for loop, _ in d.symbols}:
-        if loop in program.trace.reaches:
-            marks |= program.trace.reaches[loop].few
+    selecting = {loop for d in score.targets if d.source == "val" for loop, _ in d.symbols}
+    reaches = {loop: reach for loop, reach in program.trace.reaches.items() if loop in selecting}
+    running = selecting & {loop for loop, _ in score.loops}
+    beyond = any(reach.sizes and not reach.few for reach in reaches.values())
+    if not beyond and all(loop in reaches and not reaches[loop].whole for loop in running):
+        marks |= {x for reach in reaches.values() for x in reach.few}
     return {x for x in marks if len(x.detail) < 3 or not x.detail[2] or not _undone(program, x)}
 
 
