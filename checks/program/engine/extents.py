@@ -53,11 +53,7 @@ def is_cut(labels: Labels) -> bool:
 
 def bounds(labels: Labels) -> Labels:
     """What a number says of the size of the validation tokens."""
-    return (
-        frozenset(x for x in labels if isinstance(x, Flag) and x.name in _OF_SIZES)
-        if labels
-        else labels
-    )
+    return frozenset(x for x in labels if isinstance(x, Flag) and x.name in _OF_SIZES) if labels else labels
 
 
 class Extents(Summaries):
@@ -177,7 +173,13 @@ class Extents(Summaries):
             return
         self.concrete()
         sizes = (
-            {(str(x.detail), x.line) for x in ref.stop.labels if isinstance(x, Flag) and x.name not in ("few", "elements")} if isinstance(ref, Range) else ()
+            {
+                (str(x.detail), x.line)
+                for x in ref.stop.labels
+                if isinstance(x, Flag) and x.name not in ("few", "elements")
+            }
+            if isinstance(ref, Range)
+            else ()
         )
         few = few_of(ref.stop.labels) if isinstance(ref, Range) else frozenset()
         self._reached(loop, Reach(self.place(), bool(self._reach(iterable)), _step(node), tuple(sorted(sizes)), few))
