@@ -159,3 +159,18 @@ def test_mlx_attention_names_its_mask(mask: str, acausal: bool) -> None:
     assert program.trace is not None
     used = {x for r in program.reports for i in r.scores for x in program.trace.scores[i].used}
     assert any(isinstance(x, Flag) and x.name == "acausal" for x in used) is acausal
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os.path.join(folder, 'fineweb_val_*.bin')",
+        "f'{folder}/fineweb_val_*.bin'",
+        "str(Path(folder) / 'fineweb_val_0.bin')",
+    ],
+)
+def test_the_file_of_a_path_names_the_split_not_its_folders(name: str) -> None:
+    text = "import os\nfrom pathlib import Path\nfolder = os.environ.get('DATA', '/data/fineweb_train')\n"
+    program = analysed(train=LOAD + text + f"evaluate(GPT(), load({name}))\n")
+    assert program.trace is not None
+    assert {d.source for s in program.trace.scores.values() for d in s.targets} == {"val"}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from checks.program.engine.counter import Counter
 from checks.program.engine.extents import Extents
+from checks.program.engine.paths import folder_of
 from checks.program.engine.values import (
     NO_SYMBOLS,
     NOTHING,
@@ -76,17 +77,6 @@ def data_of(labels: Labels) -> frozenset[Data]:
 def is_gradient(label: Label) -> bool:
     """Whether a label marks a gradient: of a direction, not of the state that moved along it."""
     return isinstance(label, Flag) and label.name == "gradient"
-
-
-def opened(labels: Labels) -> Labels:
-    """Labels of what a file holds, from the labels of its name."""
-    return frozenset(Data(x.source, x.symbols, "") if isinstance(x, Data) and x.role == "path" else x for x in labels)
-
-
-def folder_of(path: Value) -> Value:
-    """The folder of a file: other files in it are not the split's."""
-    labels = frozenset(x for x in path.labels if not (isinstance(x, Data) and x.role == "path"))
-    return Value(labels=labels, symbols=path.symbols)
 
 
 def is_torch(cls: ClassObject | None, layer: bool = False) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,11 +23,6 @@ from checks.program.engine.values import (
     join,
     merge_labels,
     merge_symbols,
-)
-
-_DATA_FILE = re.compile(
-    r"fineweb_(train|val)|(?:^|[/_*])(train|val)(?:idation)?(?:_[\w{}*.]*|[\d{}*]*)\.(?:bin|npy|npz|parquet|u16|tokens)|"
-    r"(?:^|/)(train|val)_?[\w{}]*\*|(docs_selected)"
 )
 
 _MARKS = frozenset(("", "+1", "-k", "size", "tuple", "slice:", "slice:x", "slice:y"))

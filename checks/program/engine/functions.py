@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from checks.program.engine.access import data_of, folder_of
+from checks.program.engine.access import data_of
 from checks.program.engine.extents import bounds
 from checks.program.engine.library import Library
+from checks.program.engine.paths import folder_of, joined
 from checks.program.engine.values import (
     NO_LABELS,
     NONE,
@@ -220,6 +221,15 @@ class Functions(Library):
 
     def _fn_super(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
         return Value(refs=(External("super()"),))
+
+    def _fn_join(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if not name.endswith("path.join") or len(args) < 2:
+            return None
+        known = all(isinstance(a.const, str) for a in args)
+        text = "/".join(str(a.const) if known else a.text or "{}" for a in args)
+        return Value(
+            text if known else UNKNOWN, labels=frozenset().union(*joined(args)), symbols=merge_symbols(args), text=text
+        )
 
     def _fn_partial(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         return Value(refs=(Partial(args[0], args[1:], keywords),)) if args else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from checks.program.engine.access import data_of, opened
+from checks.program.engine.access import data_of
 from checks.program.engine.library import _FRESH
 from checks.program.engine.objects import SIZES, Objects
+from checks.program.engine.paths import opened
 from checks.program.engine.values import (
     NONE,
     NOTHING,

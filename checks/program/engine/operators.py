@@ -13,6 +13,7 @@ from checks.program.engine.attention import unpaired
 from checks.program.engine.calls import Calls
 from checks.program.engine.extents import without_bounds
 from checks.program.engine.folding import either, fold, mask, position, shift, shift_loop
+from checks.program.engine.paths import names_files, without_paths
 from checks.program.engine.values import (
     NO_LABELS,
     NO_SYMBOLS,
@@ -54,9 +55,9 @@ class Operators(Calls):
     def string(self, text: str) -> Value:
         """A string constant; one that names a split's files carries that split's tokens."""
         if len(text) < 400 and ("train" in text or "val" in text or "docs_" in text):
-            match = _DATA_FILE.search(text)
-            if match is not None:
-                split = next(g for g in match.groups() if g)
+            named = [g for match in _DATA_FILE.finditer(text) for g in match.groups() if g]
+            if named:
+                split = named[-1]  # of a path's folders and its file, the file decides
                 split = "val" if split == "docs_selected" else split
                 return Value(text, labels=frozenset({Data(split, NO_SYMBOLS, "path")}), text=text)
         return Value(text, text=text)
@@ -66,10 +67,14 @@ class Operators(Calls):
         if "bpb" in text.lower() and any(isinstance(x, Scored) for x in labels):
             self.report(text, Value(labels=labels))
         base = self.string(text)
+        if base.labels:
+            labels = without_paths(labels)
         return Value(text if known else UNKNOWN, labels=base.labels | labels, symbols=merge_symbols(parts), text=text)
 
     def _binop(self, node: ast.BinOp, scope: Scope) -> Value:
         left, right = self.eval(node.left, scope), self.eval(node.right, scope)
+        if isinstance(node.op, ast.Div) and names_files(right.labels):
+            left = Value(left.const, left.refs, without_paths(left.labels), left.symbols, left.text)
         self.line = node.lineno
         return self.binary(type(node.op), left, right)
 

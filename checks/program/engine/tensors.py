@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from checks.program.engine.access import data_of, opened
+from checks.program.engine.access import data_of
 from checks.program.engine.counter import Counter
 from checks.program.engine.extents import bounds, few_of
 from checks.program.engine.functions import Functions
+from checks.program.engine.paths import opened
 from checks.program.engine.values import (
     NO_LABELS,
     NONE,
