@@ -75,7 +75,7 @@ def _side_files(case: Case, trace: Trace, end: int) -> list[Evidence]:
 def _derived(case: Case, trace: Trace, end: int) -> list[Evidence]:
     """Stored values of training tokens that an evaluation step puts beside its scores."""
     scores = ordering.headline_scores(case.program)
-    loops = phases.scored_loops(case.program)
+    loops = phases.selecting_loops(case.program)
     last = max((s.at for s in scores), default=0)
     reads = [
         c for c in trace.calls

@@ -49,7 +49,7 @@ def training_steps(program: Program) -> list[AdaptEvent]:
     if trace is None:
         return []
     steps = [a for a in trace.adapts.values() if a.kind in STEPS]
-    mixed = scored_loops(program) & {
+    mixed = selecting_loops(program) & {
         loop for a in steps if any(d.source == "val" for d in a.data) for loop, _ in a.loops
     }
     return [a for a in steps if from_train(a.data) and not mixed & {loop for loop, _ in a.loops}]
@@ -58,6 +58,11 @@ def training_steps(program: Program) -> list[AdaptEvent]:
 def scored_loops(program: Program) -> set[int]:
     """Loops in which scores of the headline are made."""
     return {loop for s in ordering.headline_scores(program) for loop, _ in s.loops}
+
+
+def selecting_loops(program: Program) -> set[int]:
+    """Loops that pick the tokens which the headline scores; a training loop around an evaluation is none."""
+    return {loop for s in ordering.headline_scores(program) for d in s.targets for loop, _ in d.symbols}
 
 
 def training_end(program: Program) -> tuple[int, Place] | None:
