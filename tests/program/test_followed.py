@@ -174,3 +174,41 @@ def test_the_file_of_a_path_names_the_split_not_its_folders(name: str) -> None:
     program = analysed(train=LOAD + text + f"evaluate(GPT(), load({name}))\n")
     assert program.trace is not None
     assert {d.source for s in program.trace.scores.values() for d in s.targets} == {"val"}
+
+
+PREFETCH = """
+from concurrent.futures import ThreadPoolExecutor
+
+class Loader:
+    def __init__(self, files):
+        self.tokens, self.pool, self.queue = load(files), ThreadPoolExecutor(max_workers=1), []
+
+    def prepare(self, i):
+        return self.tokens[i * 1024 : (i + 1) * 1024], self.tokens[i * 1024 + 1 : (i + 1) * 1024 + 1]
+
+    def batch(self, i):
+        {batch}
+
+model, loader = GPT(), Loader("fineweb_train_*.bin")
+opt = torch.optim.AdamW(model.parameters())
+for i in range(100):
+    x, y = loader.batch(i)
+    model(x, y).backward()
+    opt.step()
+evaluate(model, load("fineweb_val_*.bin"))
+"""
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        "return self.pool.submit(self.prepare, i).result()",
+        "self.queue.append(self.pool.submit(self.prepare, i)); return self.queue.pop(0).result()",
+        "return self.pool.submit(lambda: self.prepare(i)).result(timeout=5)",
+    ],
+)
+def test_batches_that_a_thread_prepares(batch: str) -> None:
+    program = analysed(train=LOAD + PREFETCH.format(batch=batch))
+    assert program.trace is not None and scored(program)
+    steps = [a for a in program.trace.adapts.values() if a.kind == "gradient"]
+    assert steps and all(d.source == "train" for a in steps for d in a.data)

@@ -10,6 +10,7 @@ from checks.program.engine.values import (
     NONE,
     NOTHING,
     UNKNOWN,
+    Bound,
     Cell,
     ClassObject,
     External,
@@ -20,6 +21,7 @@ from checks.program.engine.values import (
     Instance,
     Mapping,
     Parameters,
+    Partial,
     Scored,
     Sequence,
     Uses,
@@ -153,9 +155,11 @@ class Methods(Objects):
         if (
             name in ("submit", "map", "apply_async", "starmap")
             and args
-            and any(isinstance(r, Function) for r in args[0].refs)
+            and any(isinstance(r, (Function, Bound, Partial)) for r in args[0].refs)
         ):
             return self.external(name if name != "starmap" else "map", args, keywords, None)
+        if name == "result" and not any(isinstance(r, Instance) for r in owner.refs):
+            return owner  # of a future: what the submitted call returned
         if name in _FRESH:
             return Value(refs=(self.new_cell(),))
         if name in ("add_argument",):
