@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from checks.program.engine.values import Data, Symbol, regions_overlap
+from checks.program.engine.labels import Data, Symbol, regions_overlap
 from checks.program.trace import AdaptEvent, ReportEvent, ScoreEvent, Trace
 
 _RUNNING = re.compile(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from checks.program.engine.values import Data, Flag, Labels, Symbol
+from checks.program.engine.labels import Data, Flag, Labels, Symbol
 
 
 @dataclass(frozen=True)

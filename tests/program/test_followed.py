@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from checks.program.analyse import analyse, front
-from checks.program.engine.values import Flag
+from checks.program.engine.labels import Flag
 from checks.program.program import Program
 
 LOAD = """

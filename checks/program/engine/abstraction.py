@@ -15,21 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from checks.program.engine.forms import renewed
-from checks.program.engine.values import (
-    NO_LABELS,
-    NO_SYMBOLS,
-    Adapted,
-    Cell,
-    Data,
-    Heap,
-    Label,
-    Labels,
-    Mapping,
-    Sequence,
-    Symbol,
-    Uses,
-    Value,
-)
+from checks.program.engine.labels import NO_LABELS, NO_SYMBOLS, Adapted, Data, Label, Labels, Symbol, Uses
+from checks.program.engine.values import Cell, Heap, Mapping, Sequence, Value
 
 _LOOPS, _WHILE, _SYMBOL, _ARGUMENT, _HEAP, _DATA = range(6)
 

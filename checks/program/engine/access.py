@@ -7,31 +7,25 @@ from collections.abc import Iterator
 
 from checks.program.engine.counter import Counter
 from checks.program.engine.extents import Extents
+from checks.program.engine.labels import NO_SYMBOLS, Data, Flag, Label, Labels, Scored, Symbol
 from checks.program.engine.paths import folder_of
 from checks.program.engine.values import (
-    NO_SYMBOLS,
     NOTHING,
     UNKNOWN,
     Bound,
     Cell,
     ClassObject,
-    Data,
     External,
-    Flag,
     Function,
     Gradient,
     Heap,
     Instance,
-    Label,
-    Labels,
     Mapping,
     ModuleRef,
     Parameters,
     Range,
     Scope,
-    Scored,
     Sequence,
-    Symbol,
     Value,
     Zipped,
     join,

@@ -8,7 +8,8 @@ from checks.program.engine import forms
 from checks.program.engine.access import data_of
 from checks.program.engine.distributions import Distributions
 from checks.program.engine.forms import Form
-from checks.program.engine.values import Flag, Labels, Scope, Uses, Value
+from checks.program.engine.labels import Flag, Labels, Uses
+from checks.program.engine.values import Scope, Value
 
 _TURNS = ((-1, -2), (-2, -1), (2, 3), (3, 2))
 _HEADS = ((1, 2), (2, 1), (-3, -2), (-2, -3))

@@ -7,18 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from checks.program.engine.flow import Flow
+from checks.program.engine.labels import Flag, Scored
 from checks.program.engine.statements import Statements
-from checks.program.engine.values import (
-    NOTHING,
-    UNKNOWN,
-    ClassObject,
-    Flag,
-    Function,
-    ModuleRef,
-    Scope,
-    Scored,
-    Value,
-)
+from checks.program.engine.values import NOTHING, UNKNOWN, ClassObject, Function, ModuleRef, Scope, Value
 
 
 class Branching(Statements):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 
 from checks.program.engine.attention import Attention
+from checks.program.engine.labels import Adapted, Flag, Uses
 from checks.program.engine.machine import MOST_CALLS
 from checks.program.engine.values import (
     NOTHING,
-    Adapted,
     Bound,
     ClassObject,
     External,
-    Flag,
     Function,
     Heap,
     Instance,
@@ -20,7 +19,6 @@ from checks.program.engine.values import (
     Partial,
     Scope,
     Sequence,
-    Uses,
     Value,
     join,
     merge_labels,

@@ -7,16 +7,7 @@ from collections.abc import Mapping
 
 from checks.program.engine.expressions import Expressions
 from checks.program.engine.flow import Flow
-from checks.program.engine.values import (
-    NONE,
-    NOTHING,
-    ClassObject,
-    External,
-    Function,
-    ModuleRef,
-    Scope,
-    Value,
-)
+from checks.program.engine.values import NONE, NOTHING, ClassObject, External, Function, ModuleRef, Scope, Value
 from checks.program.imports import foreign
 from checks.program.nodes import children
 

@@ -7,16 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from checks.program.engine.folding import span
+from checks.program.engine.labels import Flag, Scored
 from checks.program.engine.operators import Operators
 from checks.program.engine.values import (
     NONE,
     NOTHING,
     UNKNOWN,
-    Flag,
     Function,
     Mapping,
     Scope,
-    Scored,
     Sequence,
     Value,
     hashable,

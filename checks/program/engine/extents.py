@@ -11,19 +11,9 @@ import ast
 from collections.abc import Iterable
 from dataclasses import replace
 
+from checks.program.engine.labels import NO_LABELS, Data, Flag, Labels, Scored
 from checks.program.engine.summaries import Summaries
-from checks.program.engine.values import (
-    NO_LABELS,
-    NOTHING,
-    Data,
-    Flag,
-    Labels,
-    Range,
-    Scored,
-    Sequence,
-    Value,
-    Zipped,
-)
+from checks.program.engine.values import NOTHING, Range, Sequence, Value, Zipped
 from checks.program.trace import Reach
 
 _OF_SIZES = ("extent", "cut", "header", "elements", "few")

@@ -8,17 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from checks.program.engine.counter import Counter
-from checks.program.engine.values import (
-    NO_LABELS,
-    UNKNOWN,
-    Data,
-    Flag,
-    Scored,
-    Symbol,
-    Value,
-    join,
-    merge_symbols,
-)
+from checks.program.engine.labels import NO_LABELS, Data, Flag, Scored, Symbol
+from checks.program.engine.values import UNKNOWN, Value, join, merge_symbols
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,

@@ -6,25 +6,20 @@ import math
 
 from checks.program.engine.access import data_of
 from checks.program.engine.extents import bounds
+from checks.program.engine.labels import NO_LABELS, Data, Flag, Labels, Looked, Scored
 from checks.program.engine.library import Library
 from checks.program.engine.paths import folder_of, joined
 from checks.program.engine.values import (
-    NO_LABELS,
     NONE,
     NOTHING,
     UNKNOWN,
     Cell,
-    Data,
     External,
-    Flag,
     Heap,
     Instance,
-    Labels,
-    Looked,
     Mapping,
     Partial,
     Range,
-    Scored,
     Sequence,
     Value,
     Zipped,

@@ -9,25 +9,18 @@ from checks.program.engine.access import Access, data_of, refine
 from checks.program.engine.counter import Counter
 from checks.program.engine.extents import content_of
 from checks.program.engine.folding import ahead
+from checks.program.engine.labels import Adapted, Data, Flag, Labels, Looked, Scored, Symbol, Uses
 from checks.program.engine.values import (
     NOTHING,
     UNKNOWN,
-    Adapted,
     Cell,
-    Data,
     External,
-    Flag,
     Heap,
     Instance,
-    Labels,
-    Looked,
     Mapping,
     Parameters,
     Scope,
-    Scored,
     Sequence,
-    Symbol,
-    Uses,
     Value,
     hashable,
     join,

@@ -10,23 +10,16 @@ import re
 
 from checks.program.engine.access import data_of
 from checks.program.engine.items import Items
+from checks.program.engine.labels import NO_LABELS, Adapted, Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.values import (
-    NO_LABELS,
     NOTHING,
-    Adapted,
     Cell,
-    Data,
     External,
-    Flag,
     Function,
     Instance,
-    Labels,
-    Looked,
     Mapping,
     Scope,
-    Scored,
     Sequence,
-    Uses,
     Value,
     merge_labels,
     merge_symbols,

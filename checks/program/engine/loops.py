@@ -12,7 +12,8 @@ from typing import Any
 
 from checks.program.engine.branching import Branching
 from checks.program.engine.flow import Flow
-from checks.program.engine.values import NOTHING, UNKNOWN, Data, Looked, Scope, Value
+from checks.program.engine.labels import Data, Looked
+from checks.program.engine.values import NOTHING, UNKNOWN, Scope, Value
 from checks.program.nodes import children
 
 

@@ -6,28 +6,10 @@ import time
 from collections.abc import Iterable, Mapping
 
 from checks.program.engine.flow import Frame
+from checks.program.engine.labels import NO_SYMBOLS, Data, Flag, Label, Labels, Scored, Symbol, regions_overlap
 from checks.program.engine.recording import Concretely, Recording
-from checks.program.engine.values import (
-    NO_SYMBOLS,
-    Cell,
-    Data,
-    Flag,
-    Function,
-    Heap,
-    Instance,
-    Label,
-    Labels,
-    Parameters,
-    Scope,
-    Scored,
-    Sequence,
-    Symbol,
-    Value,
-    regions_overlap,
-)
-from checks.program.engine.values import (
-    Mapping as MappingObject,
-)
+from checks.program.engine.values import Cell, Function, Heap, Instance, Parameters, Scope, Sequence, Value
+from checks.program.engine.values import Mapping as MappingObject
 from checks.program.trace import Place, Trace
 
 MOST_CALLS = 40  # nested calls that are followed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from checks.program.engine.access import data_of
+from checks.program.engine.labels import Flag, Scored, Uses
 from checks.program.engine.library import _FRESH
 from checks.program.engine.objects import SIZES, Objects
 from checks.program.engine.paths import opened
@@ -14,7 +15,6 @@ from checks.program.engine.values import (
     Cell,
     ClassObject,
     External,
-    Flag,
     Function,
     Gradient,
     Heap,
@@ -22,9 +22,7 @@ from checks.program.engine.values import (
     Mapping,
     Parameters,
     Partial,
-    Scored,
     Sequence,
-    Uses,
     Value,
     merge_labels,
     merge_symbols,

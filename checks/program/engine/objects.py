@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from checks.program.engine.access import HOOK_HANDLE, data_of
 from checks.program.engine.gradients import Gradients
+from checks.program.engine.labels import Adapted, Flag
 from checks.program.engine.values import (
     NONE,
     NOTHING,
     Absent,
-    Adapted,
     Cell,
-    Flag,
     Instance,
     Mapping,
     Parameters,

@@ -13,25 +13,9 @@ from checks.program.engine.attention import unpaired
 from checks.program.engine.calls import Calls
 from checks.program.engine.extents import without_bounds
 from checks.program.engine.folding import either, fold, mask, position, shift, shift_loop
+from checks.program.engine.labels import NO_LABELS, NO_SYMBOLS, Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.paths import names_files, without_paths
-from checks.program.engine.values import (
-    NO_LABELS,
-    NO_SYMBOLS,
-    UNKNOWN,
-    Absent,
-    Data,
-    Flag,
-    Labels,
-    Looked,
-    Mapping,
-    Scope,
-    Scored,
-    Sequence,
-    Uses,
-    Value,
-    merge_labels,
-    merge_symbols,
-)
+from checks.program.engine.values import UNKNOWN, Absent, Mapping, Scope, Sequence, Value, merge_labels, merge_symbols
 
 _DATA_FILE = re.compile(
     r"fineweb_(train|val)|(?:^|[/_*])(train|val)(?:idation)?(?:_[\w{}*.]*|[\d{}*]*)\.(?:bin|npy|npz|parquet|u16|tokens)|"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from checks.program.engine.values import Data, Label, Labels, Value
+from checks.program.engine.labels import Data, Label, Labels
+from checks.program.engine.values import Value
 
 
 def names_files(labels: Labels) -> bool:

@@ -5,23 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from checks.program.engine.labels import NO_LABELS, Adapted, Data, Flag, Label, Labels, Looked, Scored, Symbol, Uses
 from checks.program.engine.machine import Machine
 from checks.program.engine.recording import Effect
-from checks.program.engine.values import (
-    NO_LABELS,
-    Adapted,
-    Data,
-    Flag,
-    Label,
-    Labels,
-    Looked,
-    Scored,
-    Symbol,
-    Uses,
-    Value,
-    merge_labels,
-    merge_symbols,
-)
+from checks.program.engine.values import Value, merge_labels, merge_symbols
 from checks.program.trace import AdaptEvent, BlendEvent, CallEvent, LookupEvent, Place, ReportEvent, ScoreEvent
 
 #: Flags of sums, which no prediction made with their help carries on.

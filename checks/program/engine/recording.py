@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from checks.program.engine.values import NO_LABELS, NO_SYMBOLS, Labels, Symbol
+from checks.program.engine.labels import NO_LABELS, NO_SYMBOLS, Labels, Symbol
 
 if TYPE_CHECKING:
     from checks.program.engine.snapshots import Snapshot

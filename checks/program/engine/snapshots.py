@@ -9,17 +9,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from checks.program.engine.abstraction import state_stand_in
+from checks.program.engine.labels import NO_LABELS, Adapted, Label, Labels
 from checks.program.engine.values import (
-    NO_LABELS,
-    Adapted,
     Bound,
     Cell,
     ClassObject,
     Gradient,
     Heap,
     Instance,
-    Label,
-    Labels,
     Mapping,
     Parameters,
     Partial,

@@ -7,19 +7,8 @@ import ast
 from checks.program.engine.definitions import Definitions
 from checks.program.engine.extents import bounds
 from checks.program.engine.flow import Flow
-from checks.program.engine.values import (
-    NOTHING,
-    Cell,
-    Looked,
-    Mapping,
-    Parameters,
-    Scope,
-    Scored,
-    Sequence,
-    Value,
-    join,
-    merge_labels,
-)
+from checks.program.engine.labels import Looked, Scored
+from checks.program.engine.values import NOTHING, Cell, Mapping, Parameters, Scope, Sequence, Value, join, merge_labels
 
 
 class Statements(Definitions):

@@ -28,11 +28,12 @@ from checks.program.engine.abstraction import (
     loops_stand_in,
     while_stand_in,
 )
+from checks.program.engine.labels import Labels, Symbol
 from checks.program.engine.machine import MOST_CALLS
 from checks.program.engine.recorder import Recorder
 from checks.program.engine.recording import Concretely, Effect, Recording
 from checks.program.engine.snapshots import Change, Snapshot, TooLarge
-from checks.program.engine.values import NONE, Function, Heap, Instance, Labels, Symbol, Value
+from checks.program.engine.values import NONE, Function, Heap, Instance, Value
 
 _WORTH = 20  # steps that a call must take for a summary to pay
 _PATIENCE = 3  # recordings of a function that may fail

@@ -6,23 +6,16 @@ from checks.program.engine.access import data_of
 from checks.program.engine.counter import Counter
 from checks.program.engine.extents import bounds, few_of
 from checks.program.engine.functions import Functions
+from checks.program.engine.labels import NO_LABELS, Adapted, Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.paths import opened
 from checks.program.engine.values import (
-    NO_LABELS,
     NONE,
     NOTHING,
     UNKNOWN,
-    Adapted,
     Cell,
-    Data,
     External,
-    Flag,
     Instance,
-    Labels,
-    Looked,
-    Scored,
     Sequence,
-    Uses,
     Value,
     join,
     merge_labels,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from checks.program.engine.values import Flag
+from checks.program.engine.labels import Flag
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.verdict import Evidence, Finding, Group

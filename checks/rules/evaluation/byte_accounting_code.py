@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from checks.program.engine.values import Flag
+from checks.program.engine.labels import Flag
 from checks.program.nodes import children, nodes
 from checks.program.program import Program
 from checks.rules.base import Case, Verdicts

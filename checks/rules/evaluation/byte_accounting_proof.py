@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from checks.program.engine.values import Flag
+from checks.program.engine.labels import Flag
 from checks.program.nodes import nodes
 from checks.program.program import Program
 from checks.program.trace import ScoreEvent

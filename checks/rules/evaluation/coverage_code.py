@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from checks.program.engine.values import Flag
+from checks.program.engine.labels import Flag
 from checks.program.nodes import nodes, of
 from checks.program.program import Program
 from checks.program.trace import ScoreEvent

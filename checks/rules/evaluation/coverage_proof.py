@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterator
 
-from checks.program.engine.values import Flag
+from checks.program.engine.labels import Flag
 from checks.program.program import Program
 from checks.program.trace import Reach, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checks.program.engine.values import Adapted, Flag, Looked
+from checks.program.engine.labels import Adapted, Flag, Looked
 from checks.program.trace import BlendEvent, LookupEvent, ScoreEvent
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from checks.program.engine.values import Flag
+from checks.program.engine.labels import Flag
 from checks.program.order import Breach, breaches, overlap
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace

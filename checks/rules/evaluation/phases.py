@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from checks.program import order
-from checks.program.engine.values import Data, Flag
+from checks.program.engine.labels import Data, Flag
 from checks.program.nodes import of
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, CallEvent, Place, ScoreEvent, Trace

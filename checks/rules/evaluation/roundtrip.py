@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from checks.program.engine.values import Flag, Uses
+from checks.program.engine.labels import Flag, Uses
 from checks.program.program import Program
 from checks.program.trace import Place, ReportEvent, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from checks.program.engine.values import Flag, Looked
+from checks.program.engine.labels import Flag, Looked
 from checks.program.native.flow import NativeUse, read_native
 from checks.program.trace import Trace
 from checks.rules.base import Case, Verdicts
