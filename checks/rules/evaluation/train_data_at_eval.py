@@ -80,7 +80,7 @@ def _in_evaluation(case: Case) -> list[Evidence]:
     steps = {a.ident for a in phases.training_steps(case.program)}
     scored = phases.scored_loops(case.program)
     on_train = [a for a in trace.adapts.values() if phases.from_train(a.data)]
-    used = [a for a in on_train if a.kind in phases.STEPS and a.ident not in steps and _within(a, scored)]
+    used = [a for a in on_train if a.kind in phases.STEPS and a.ident not in steps and _replays(a, scored)]
     if not any(a.kind in phases.STEPS for a in on_train):
         used += [a for a in on_train if a.kind == "table" and a.ident in state]
     if not used:
@@ -91,5 +91,8 @@ def _in_evaluation(case: Case) -> list[Evidence]:
     return [*sources, *rows]
 
 
-def _within(event: AdaptEvent, loops: set[int]) -> bool:
-    return bool({loop for loop, _ in event.loops} & loops)
+def _replays(event: AdaptEvent, scored: set[int]) -> bool:
+    """Whether a step in the scored loop takes training tokens there; what weights took up in an earlier loop is no read."""
+    running = {loop for loop, _ in event.loops}
+    picked = [{loop for loop, _ in d.symbols} for d in event.data if d.source == "train"]
+    return bool(running & scored) and any(not loops or loops & running for loops in picked)
