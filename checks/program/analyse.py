@@ -140,6 +140,8 @@ def analyse(
     settings = {name: setting.value for name, setting in configuration.items()}
     label = _final_label(runs, claimed)
     launch = {**LAUNCH, **_world(runs)}
+    off = branches.switched_off(tree, label, configuration, runs)
+    settings |= off
     machine = Interpreter({**settings, **launch}, front.trees)
     machine.run(front.headline)
     inferred: dict[str, str] = {}
@@ -157,7 +159,7 @@ def analyse(
         reports = []  # what was reached is not the number that counts
     return Program(
         front.scripts, front.headline, "", machine.trace, tuple(reports), front.native, front.not_understood,
-        inferred, front.trees,
+        {**off, **inferred}, front.trees,
     )  # fmt: skip
 
 

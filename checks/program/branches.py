@@ -1,12 +1,14 @@
-"""Which settings make a statement run that a log proves to have run."""
+"""Which settings make a statement run that a log proves to have run, and which branches the logs prove not to have run."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from checks.program.order import words_of
 from checks.program.program import EnvConstant
+from checks.submission.log_mechanisms import mechanisms_at_work
+from checks.submission.model import Run, Setting
 
 _MOST = 6
 
@@ -38,6 +40,47 @@ def settings_that_reach(
                 continue
         found = parent
     return result
+
+
+def switched_off(
+    tree: ast.Module, label: str, configuration: Mapping[str, Setting], runs: Sequence[Run]
+) -> dict[str, str]:
+    """Switches, on by nothing but their default, whose branch always prints what no log shows (#763).
+
+    The logs must be of complete training runs, and print the final label by the function that the branch prints with.
+    """
+    complete = [run for run in runs if run.complete]
+    wanted = words_of(label)
+    if not wanted or not complete or not all(run.curve for run in complete):
+        return {}
+    shown = {mechanism for run in runs for mechanism in run.details.get("ran", {})}
+    names = {name for name, setting in configuration.items() if setting.from_.startswith("default")}
+    printers = {name for name, text in _printed(ast.walk(tree)) if words_of(text).startswith(wanted)}
+    result: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.If):
+            continue
+        needed: dict[str, str] = {}
+        _require(node.test, True, names, needed)
+        if len(needed) != 1 or "1" not in needed.values():
+            continue
+        calls = (s.value for s in node.body if isinstance(s, ast.Expr))
+        works = {m for name, text in _printed(calls) if name in printers for m in _at_work(text)}
+        if works and not works & shown:
+            result |= dict.fromkeys(needed, "0")
+    return result
+
+
+def _printed(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
+    """Calls with a text as first argument: the function's name and the text's template."""
+    for node in nodes:
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], (ast.JoinedStr, ast.Constant)):
+            yield ast.unparse(node.func), _template(node.args[0])
+
+
+def _at_work(template: str) -> list[str]:
+    line = template.replace("{", "1")
+    return mechanisms_at_work(line, line.lower())
 
 
 def _ancestors(node: ast.AST, parents: Mapping[ast.AST, ast.AST], stop: ast.AST) -> list[ast.AST]:
@@ -85,5 +128,8 @@ def _require(test: ast.expr, holds: bool, names: set[str], result: dict[str, str
 
 
 def _setting(node: ast.expr, names: set[str]) -> str:
+    if isinstance(node, ast.Call):  # ``int(os.environ.get("NAME", "1"))``
+        texts = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+        return texts[0] if texts and texts[0] in names else ""
     text = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
     return text.upper() if text.upper() in names else ""

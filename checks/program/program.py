@@ -56,8 +56,8 @@ class Program:
 
     ``failure`` is non-empty when nothing could be analysed; ``trace`` is then None. ``headline`` is the path of the headline
     script; ``reports`` are the statements that report the number that counts; ``not_understood`` names code that the
-    analysis could not follow (C files, compiled strings). ``inferred`` are settings that the log's final line proves: the
-    branch that prints it is taken. ``trees`` are the parsed scripts by path.
+    analysis could not follow (C files, compiled strings). ``inferred`` are settings that the logs prove: the branch that
+    prints the final line is taken, one that prints what no log shows is not. ``trees`` are the parsed scripts by path.
     """
 
     scripts: Mapping[str, Script] = field(default_factory=dict)

@@ -66,6 +66,7 @@ CODE_SIZE = re.compile(
     rf"Code size\s*(?:\(?\s*(uncompressed|compressed|raw|minified|lzma)[^):]*\)?)?\s*:\s*({INT})\s*bytes", re.I
 )
 VAL_TOKENS = re.compile(rf"(?:\bval_tokens\s*[:=]|val_loader:\S*.{{0,300}}?\btokens\s*[:=])\s*({INT})")
+SCORED_TOKENS = re.compile(rf"\bscored_tokens\s*[:=]\s*({INT})")
 TRAIN_SHARDS = re.compile(r"\btrain_shards\s*[:=]\s*(\d+)")
 MODEL_PARAMS = re.compile(
     rf"\b(?:model_params|total_params|num_params|n_params|params total|Total parameters|Parameters)\s*[:=]\s*({INT})",

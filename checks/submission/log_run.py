@@ -3,10 +3,10 @@
 ``Run.details`` keys: ``stop`` (what the run said when training ended), ``eval_parts`` (timed parts of the evaluation;
 ``counts`` tells whether the headline needs one), ``eval_seconds_all``, ``totals`` (each "Total submission size"),
 ``raw_model_bytes``, ``codec``, ``code_bytes``, ``code_bytes_uncompressed``, ``code_bytes_compressed``, ``gptq``,
-``warmup_seconds``, ``ngram_hint_seconds``, ``ngram_hint_outside``, ``gates``, ``val_bytes``, ``gpu_count``, ``ran``
-(mechanism -> first line that shows it at work), ``ttt_stopped_at`` (chunk, chunks), ``step_ms``, ``stalls``, ``kind``
-(train, eval or train+eval), ``score_label``, ``source_script``, ``source_lines``, ``source_sha256``,
-``source_difference`` (from the nearest script, where none is the printed one).
+``warmup_seconds``, ``ngram_hint_seconds``, ``ngram_hint_outside``, ``gates``, ``scored_tokens`` (on the headline's
+line), ``val_bytes``, ``gpu_count``, ``ran`` (mechanism -> first line that shows it at work), ``ttt_stopped_at``
+(chunk, chunks), ``step_ms``, ``stalls``, ``kind`` (train, eval or train+eval), ``score_label``, ``source_script``,
+``source_lines``, ``source_sha256``, ``source_difference`` (from the nearest script, where none is the printed one).
 """
 
 from __future__ import annotations
@@ -193,6 +193,7 @@ class RunBuilder:
             facts.set("val_bpb", head.val_bpb, head.line)
             facts.set("val_loss", head.val_loss, head.line)
             facts.details["score_label"] = head.label
+            facts.details["scored_tokens"] = head.tokens
             if head.val_loss and head.val_bpb:
                 facts.set("bytes_per_token", head.val_loss / (head.val_bpb * math.log(2)), head.line)
         elif head is not None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from checks.submission.log_lines import EVAL_TIME, EXACT_BPB, NAMED_BPB, PERCENT, VAL_LOSS, number, seconds
+from checks.submission.log_lines import (
+    EVAL_TIME,
+    EXACT_BPB,
+    NAMED_BPB,
+    PERCENT,
+    SCORED_TOKENS,
+    VAL_LOSS,
+    integer,
+    number,
+    seconds,
+)
 from checks.submission.model import Score
 
 _PROGRESS = re.compile(
@@ -38,6 +48,7 @@ def scores_in(line: str, line_number: int) -> list[Score]:
     plain = [m for m in found if (m[1] or "").lower().strip("_") in _OWN_NAMES]
     end = _LABEL_END.search(line)
     label = line[: min(end.start() if end else found[0].start(), found[0].start())].strip(" \t:=-|>*\"'{")
+    tokens = SCORED_TOKENS.search(line)
     exact, loss, time = EXACT_BPB.search(line), VAL_LOSS.search(line), EVAL_TIME.search(line)
     scores = []
     for match in plain[:1] or found[:4]:
@@ -54,6 +65,7 @@ def scores_in(line: str, line_number: int) -> list[Score]:
                 val_loss=_loss(line, name) if name else number(loss[1]) if loss else None,
                 exact=_EXACT.search(label) is not None or len(text.partition(".")[2]) >= 6,
                 eval_seconds=seconds(time[1], time[2]) if time else None,
+                tokens=integer(tokens[1]) if tokens else None,
             )
         )
     return scores

@@ -78,7 +78,10 @@ class Claims:
 
 @dataclass(frozen=True)
 class Score:
-    """One pair of val_loss and val_bpb that a log printed. ``label`` is the line's prefix, e.g. ``legal_ttt_exact``."""
+    """One pair of val_loss and val_bpb that a log printed. ``label`` is the line's prefix, e.g. ``legal_ttt_exact``.
+
+    ``tokens``: how many the line says were scored.
+    """
 
     label: str
     line: int
@@ -87,6 +90,7 @@ class Score:
     exact: bool = False
     eval_seconds: float | None = None
     step: int | None = None
+    tokens: int | None = None
 
 
 @dataclass(frozen=True)

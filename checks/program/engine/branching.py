@@ -20,6 +20,8 @@ class Branching(Statements):
         truth = self.truth(test)
         if truth and _stops(node.body):  # a guard; what is asked is what the script does when it runs
             return self.block(node.orelse, scope)
+        if truth is False and node.orelse and _stops(node.orelse):  # "else: raise", of a configuration that never ran
+            return self.block(node.body, scope)
         if truth is not None:
             return self.block(node.body if truth else node.orelse, scope)
         return self.either([lambda: self.block(node.body, scope), lambda: self.block(node.orelse, scope)], scope, test)

@@ -195,11 +195,10 @@ class Expressions(Operators):
             counted = any(isinstance(x, Flag) and x.name == "header" for p in parts for x in p.labels)
             split = None if counted else self._split(node)  # the tokens of a shard, as its header counts them
             symbols = span(parts[0] if node.lower is not None else None, parts)
-            if split is not None:
-                return Value(labels=merge_labels(parts) | cut, symbols=symbols | {split}, text=f"slice{role}")
             labels = merge_labels(parts) | cut
             if len(parts) == 1 and node.upper is not None and isinstance(parts[0].const, int) and parts[0].const > 1:
                 labels = labels | {Flag("head", node.lineno, parts[0].const)}
+            symbols = symbols if split is None else symbols | {split}
             return Value(labels=labels, symbols=symbols, text=f"slice{role}")
         if isinstance(node, ast.Tuple):
             parts = [self.index(e, scope) for e in node.elts]

@@ -16,8 +16,12 @@ from checks.program.engine.summaries import Summaries
 from checks.program.engine.values import NOTHING, Range, Sequence, Value, Zipped
 from checks.program.trace import Reach
 
-_OF_SIZES = ("extent", "cut", "header", "elements", "few")
+_COUNTS = ("elements", "documents")
+_OF_SIZES = ("extent", "cut", "header", "few", *_COUNTS)
 _PART = 10_000_000  # less than a quarter of the tokens of any export of the validation split
+_DOCUMENTS = 50_000  # of the validation split, in every export
+_BATCH = 524_288  # tokens of the largest batches that are evaluated at once
+FEWEST = 37_000_000  # tokens of the validation split in the export that has the fewest
 _BEYOND = 200_000_000  # more than the tokens, let alone the sequences, of any export of the validation split
 _UNIT = 16  # lengths of sequences, strides and batches are multiples of it; a sample of every tenth is not
 _FEW = 65_536  # tokens that a script drops at an end to fill whole rows
@@ -33,7 +37,7 @@ def sized(labels: Labels) -> bool:
 def counts_tokens(labels: Labels) -> bool:
     """Whether a number, and no tensor, was computed from the number of validation tokens."""
     names = {x.name if isinstance(x, Flag) else "" for x in labels}
-    return "extent" in names and names <= {"extent", "cut", "target-bytes", "header", "ranks", "elements", "few"}
+    return "extent" in names and names <= {"extent", "cut", "target-bytes", "header", "ranks", "few", *_COUNTS}
 
 
 def is_cut(labels: Labels) -> bool:
@@ -67,9 +71,24 @@ class Extents(Summaries):
     def length_of(self, sequence: Sequence) -> Labels:
         """Labels of the length of a list that loops filled."""
         reach = self._items_reach(sequence)
-        if reach is None:
+        documents = {Flag("documents", self.line, self.file)} if any(map(holds_places, sequence.items[:1])) else ()
+        size = {Flag("extent" if reach else "cut", self.line, self.file)} if reach is not None else ()
+        return frozenset({*size, *documents})
+
+    def places_of(self, data: Labels) -> Labels:
+        """The mark of where one token stands in the validation stream: where its documents begin."""
+        return frozenset({Flag("places", self.line, self.file)}) if _of_split(data) else NO_LABELS
+
+    def few_items(self, items: list[Value], count: object) -> Labels:
+        """A mark where the first so many are taken of what holds all documents, or of batches that cannot be so large."""
+        if not isinstance(count, int) or not 1 < count < _DOCUMENTS or self.loops or self.while_loops or not items:
             return NO_LABELS
-        return frozenset({Flag("extent" if reach else "cut", self.line, self.file)})
+        documents = holds_places(items[0])
+        if not documents and (count * _BATCH > _PART or not _of_validation(items[0])):
+            return NO_LABELS
+        self.concrete()
+        what = f"the first {count:,}{' documents' if documents else ''}"
+        return frozenset({Flag("partial", self.line, (self.file, what))})
 
     def cut(self) -> Labels:
         """The mark of a limit at this line."""
@@ -80,12 +99,14 @@ class Extents(Summaries):
         operands = list(operands)
         if any(v.labels for v in operands):
             self.concrete()
-        if not any(counts_tokens(v.labels) for v in operands):
+        if not any(counts_tokens(v.labels) or self._counts_all(v, "documents") for v in operands):
             return NO_LABELS
         limits = [v for v in operands if not sized(v.labels) and not v.symbols]
         far = [isinstance(v.const, (int, float)) and v.const >= _BEYOND for v in limits]
-        few = [v.const for v in limits if isinstance(v.const, int) and 1 < v.const < _PART]
-        if few and any(self._counts_all(v) for v in operands):
+        units = {"elements": _PART, "documents": _DOCUMENTS}
+        most = max((units[unit] for unit in units if any(self._counts_all(v, unit) for v in operands)), default=0)
+        few = [v.const for v in limits if isinstance(v.const, int) and 1 < v.const < most]
+        if few:
             return self.cut() | {Flag("few", self.line, (self.file, f"at most {min(few):,}", ""))}
         return NO_LABELS if all(far) else self.cut()
 
@@ -110,20 +131,20 @@ class Extents(Summaries):
             return self.cut()
         return NO_LABELS
 
-    def _counts_all(self, value: Value) -> bool:
+    def _counts_all(self, value: Value, unit: str = "elements") -> bool:
         """Whether a number counts tokens of the whole stream: within a loop, it may count those that are left."""
-        elements = any(isinstance(x, Flag) and x.name == "elements" for x in value.labels)
+        elements = any(isinstance(x, Flag) and x.name == unit for x in value.labels)
         return elements and not value.symbols and not self.loops and not self.while_loops
 
     def bounded(self, op: type[ast.operator], left: Value, right: Value, labels: Labels) -> Labels:
         """Labels of a result, without what its operands prove of their size and the result does not keep."""
         if not labels:
             return labels
-        marks = [x for x in labels if type(x) is Flag and x.name in ("few", "elements")]
+        marks = [x for x in labels if type(x) is Flag and x.name in ("few", *_COUNTS)]
         if not marks:
             return labels
         plain = op in (ast.Add, ast.Sub)
-        lost = {x for x in marks if not (plain if x.name == "elements" else _stays_few(x, op, left, right))}
+        lost = {x for x in marks if not (plain if x.name in _COUNTS else _stays_few(x, op, left, right))}
         return labels - lost
 
     def slice_cut(self, node: ast.Slice, lower: Value | None, upper: Value | None, step: Value | None) -> Labels:
@@ -166,7 +187,7 @@ class Extents(Summaries):
             {
                 (str(x.detail), x.line)
                 for x in ref.stop.labels
-                if isinstance(x, Flag) and x.name not in ("few", "elements")
+                if isinstance(x, Flag) and x.name not in ("few", *_COUNTS)
             }
             if isinstance(ref, Range)
             else ()
@@ -228,6 +249,21 @@ def without_bounds(labels: Labels) -> Labels:
     if not any(isinstance(x, Scored) for x in labels):
         return labels
     return frozenset(x for x in labels if not (isinstance(x, Flag) and x.name == "extent"))
+
+
+def holds_places(value: Value) -> bool:
+    """Whether a value, or what a tuple holds, was made of places of one token in the stream."""
+    held = [value, *(i for r in value.refs if isinstance(r, Sequence) and not r.mutable for i in r.items)]
+    return any(isinstance(x, Flag) and x.name == "places" for v in held for x in v.labels)
+
+
+def _of_split(labels: Labels) -> bool:
+    return any(isinstance(x, Data) and x.source == "val" and x.role != "path" for x in labels)
+
+
+def _of_validation(value: Value) -> bool:
+    held = [value, *(i for r in value.refs if isinstance(r, Sequence) and not r.mutable for i in r.items)]
+    return any(_of_split(v.labels) for v in held)
 
 
 def few_of(labels: Labels) -> frozenset[Flag]:

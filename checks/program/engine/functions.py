@@ -6,6 +6,7 @@ import math
 
 from checks.program.engine.access import data_of
 from checks.program.engine.extents import bounds
+from checks.program.engine.items import marked
 from checks.program.engine.labels import NO_LABELS, Data, Flag, Labels, Looked, Scored
 from checks.program.engine.library import Library
 from checks.program.engine.paths import folder_of, joined
@@ -74,11 +75,8 @@ class Functions(Library):
     def _fn_islice(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         items, _exact = self.items(args[0]) if args else ([], False)
         stop = args[1] if len(args) == 2 else args[2] if len(args) > 2 else NOTHING
-        if isinstance(stop.const, int):
-            cut = frozenset({Flag("partial", self.line, (self.file, f"the first {stop.const:,}"))})
-            items = [
-                Value(i.const, i.refs, i.labels | cut, i.symbols, i.text) if data_of(i.labels) else i for i in items
-            ]
+        few = self.few_items(items, stop.const)
+        items = [marked(i, few) for i in items] if few else items
         return Value(refs=(Sequence(list(items), False, True, self.line),))
 
     def _fn_randint(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:

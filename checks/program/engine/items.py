@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from checks.program.engine.access import Access, data_of, refine
 from checks.program.engine.counter import Counter
-from checks.program.engine.extents import content_of
+from checks.program.engine.extents import FEWEST, content_of
 from checks.program.engine.folding import ahead
-from checks.program.engine.labels import Adapted, Data, Flag, Labels, Looked, Scored, Symbol, Uses
+from checks.program.engine.labels import NO_LABELS, Adapted, Data, Flag, Labels, Looked, Scored, Symbol, Uses
 from checks.program.engine.values import (
     NOTHING,
     UNKNOWN,
@@ -109,10 +109,15 @@ class Items(Access):
 
     def _part_of(self, data: frozenset[Data], index: Labels) -> frozenset[Flag]:
         """Flags for a selection that leaves tokens of a split out: the first so many of all, or random ones."""
+        if not any(d.source == "val" for d in data):
+            return frozenset()
         random = [x.line for x in index if isinstance(x, Flag) and x.name == "random"]
         if random:
             return frozenset({Flag("partial", min(random), (self.file, "random places"))})
-        heads = [x.detail for x in index if isinstance(x, Flag) and x.name == "head"]
+        given = frozenset(x for x in index if isinstance(x, Flag) and x.name in ("partial", "places"))
+        if given:
+            return given  # the places themselves are of a part
+        heads = [x.detail for x in index if isinstance(x, Flag) and x.name == "head" and x.detail < FEWEST]
         few = [x for x in index if isinstance(x, Flag) and x.name == "few-head"]
         names = {x.name for x in index if isinstance(x, Flag)}
         if heads or "cut" in names:
@@ -155,6 +160,10 @@ class Items(Access):
         chosen = index.symbols | owner.symbols
         if index.text.startswith("slice"):
             items = [self.select_items(i, chosen) for i in ref.items]
+            heads = [x.detail for x in index.labels if isinstance(x, Flag) and x.name == "head"]
+            few = self.few_items(items, min(heads)) if heads else NO_LABELS
+            if few:
+                items = [marked(i, few) for i in items]
             return Value(
                 refs=(Sequence(items, False, ref.mutable, ref.line),), labels=owner.labels, symbols=index.symbols
             )
@@ -357,6 +366,17 @@ class Items(Access):
             joined = join(joined, item)
         for element in target.elts:
             self.assign(element, Value(refs=joined.refs, labels=joined.labels, symbols=joined.symbols), scope)
+
+
+def marked(value: Value, marks: Labels) -> Value:
+    """A value, and what a tuple holds, with more labels."""
+    refs = tuple(
+        Sequence([marked(i, marks) for i in r.items], r.exact, False)
+        if isinstance(r, Sequence) and not r.mutable
+        else r
+        for r in value.refs
+    )
+    return Value(value.const, refs, value.labels | marks, value.symbols, value.text)
 
 
 def _piece(ref: Sequence, node: ast.expr | None) -> Value | None:

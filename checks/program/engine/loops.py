@@ -99,11 +99,13 @@ class Loops(Branching):
                 scope.vars[name] = Value(symbols=symbols, labels=value.labels)
 
     def _while(self, node: ast.While, scope: Scope) -> Flow:
+        loop = id(node)
+        self.while_loops.append((loop, 0))
         test = self.eval(node.test, scope)
+        self.while_loops.remove((loop, 0))
         truth = self.truth(test)
         if truth is False:
             return self.block(node.orelse, scope)
-        loop = id(node)
         self.note_while(loop, test)
 
         def iterations() -> Iterable[tuple[Value, Any, bool]]:

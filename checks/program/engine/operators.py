@@ -250,9 +250,11 @@ class Operators(Calls):
             labels = labels | {
                 Flag("decided-by", node.lineno, frozenset(Data(d.source, NO_SYMBOLS, d.role) for d in data))
             }
-        compared = Value(result, labels=labels, symbols=merge_symbols(operands))
         if len(operands) != 2:
-            return compared
+            return Value(result, labels=labels, symbols=merge_symbols(operands))
+        if isinstance(node.ops[0], ast.Eq) and any(o.known for o in operands) and not computed - data:
+            labels = labels | self.places_of(data)
+        compared = Value(result, labels=labels, symbols=merge_symbols(operands))
         return self.form_binary(type(node.ops[0]), operands[0], operands[1], compared)
 
     def _stored_match(self, node: ast.Compare, operands: list[Value]) -> bool:

@@ -12,7 +12,7 @@ from checks.rules.evaluation.byte_accounting_code import by_code
 from checks.rules.evaluation.byte_accounting_proof import proved
 from checks.rules.evaluation.fingerprints import Coverage, coverage
 from checks.rules.evaluation.halves import together
-from checks.rules.evaluation.partial_val import limited
+from checks.rules.evaluation.partial_val import limited, sampled
 from checks.rules.places import name_run, of_folder, of_run
 from checks.submission.model import Run
 from checks.verdict import Evidence, Finding, Group, Status
@@ -46,10 +46,10 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
     wrong = [(r, c, miss) for r, c in found if (miss := _miscount(case, c)) is not None]
     apart = [(r, c) for r, c, miss in wrong if not miss.known and miss.factor > 1 and _others_fit(case, r, c)]
     wrong = [row for row in wrong if (row[0], row[1]) not in apart]
-    limit = limited(case, runs) if wrong else None
-    if limit is not None and int(limit[1].value.replace("_", "")) < case.rulebook.rule(CODE).numbers["least_sample"]:
+    few = _few_tokens(case, runs) if wrong else None
+    if few is not None and few[0] < case.rulebook.rule(CODE).numbers["least_sample"]:
         return say.unknown(
-            f"Only {limit[1].value} tokens were scored ({limit[0]}): their bytes per token need not be the split's.",
+            f"Only {few[0]:,} tokens were scored ({few[1]}): their bytes per token need not be the split's.",
             [_pair(case, r, c) for r, c, _ in wrong],
             "Score the whole validation split, as the reference does.",
         )
@@ -86,6 +86,14 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
         [_pair(case, run, cover)],
         "Log the number of validation tokens and prove the byte count of the tokenizer.",
     )
+
+
+def _few_tokens(case: Case, runs: tuple[Run, ...]) -> tuple[int, str] | None:
+    """How many tokens a limit or a sample left to be scored, and what says so."""
+    if sample := sampled(case, runs):
+        return sample[1], sample[0].log
+    limit = limited(case, runs)
+    return (int(limit[1].value.replace("_", "")), limit[0]) if limit is not None else None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def check(case: Case) -> Finding:
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
     end = phases.training_end(case.program)
     trace = case.program.trace
-    if trace is not None and end is not None:
+    if trace is not None and end is not None and not _within_training(case):
         reports = [ordering.report_row(case.program, r) for r in case.program.reports]
         for rows, what in (
             (_tables(case, trace, end[0]), "a table in memory that training data filled"),
@@ -30,6 +30,14 @@ def check(case: Case) -> Finding:
     if unknown is not None:
         return unknown
     return say.passed("Nothing that training filled reaches the headline outside the artifact.")
+
+
+def _within_training(case: Case) -> bool:
+    """Whether the headline is a validation of the training loop, of weights in memory: there is no transfer to ask for."""
+    loops = phases.training_loops(case.program)
+    reports = case.program.reports
+    inside = bool(reports) and all(loops & {loop for loop, _ in r.loops} for r in reports)
+    return inside and not any(phases.artifact_lines(s) for s in ordering.headline_scores(case.program))
 
 
 def _tables(case: Case, trace: Trace, end: int) -> list[Evidence]:

@@ -59,6 +59,14 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
             [_tokens(case, r, c) for r, c, _ in short],
             clears,
         )
+    if sample := sampled(case, runs):
+        run, scored = sample
+        printed = of_run(case, run, "val_bpb", f"{name_run(run)}: scored_tokens {scored:,}, {run.val_bpb}", "report")
+        return say.fail(
+            f"The headline's line says that {scored:,} tokens were scored, of {run.val_tokens:,} loaded.",
+            [printed],
+            clears,
+        )
     if limit := limited(case, runs):
         name, setting, tokens = limit
         return say.fail(
@@ -96,6 +104,13 @@ def _share(case: Case, cover: Coverage) -> float | None:
         return cover.tokens / fewest if cover.tokens and cover.tokens < fewest / 2 else None
     tolerance = float(case.rulebook.rule(CODE).numbers["export_tolerance"])
     return 1.0 if cover.byte_share > 1 - tolerance else cover.byte_share
+
+
+def sampled(case: Case, runs: tuple[Run, ...]) -> tuple[Run, int] | None:
+    """A run whose headline's line prints that so few tokens were scored that they are not even one rank's."""
+    share = float(case.rulebook.rule(CODE).numbers["printed_share"])
+    found = [(r, int(n)) for r in runs if (n := r.details.get("scored_tokens")) and n < share * (r.val_tokens or 0)]
+    return min(found, key=lambda row: row[1], default=None)
 
 
 def limited(case: Case, runs: tuple[Run, ...]) -> tuple[str, Setting, int] | None:
