@@ -7,9 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from checks.program.engine.flow import Flow
-from checks.program.engine.labels import Flag, Scored
+from checks.program.engine.labels import Data, Flag, Scored
 from checks.program.engine.statements import Statements
 from checks.program.engine.values import NOTHING, UNKNOWN, ClassObject, Function, ModuleRef, Scope, Value
+
+
+#: Gradients that wait for a step (``Machine.pending``), and whether a step has used them.
+Waiting = tuple[list[tuple[frozenset[Data], frozenset[int], frozenset[int]]], bool]
 
 
 class Branching(Statements):
@@ -29,25 +33,30 @@ class Branching(Statements):
     def either(self, branches: list[Callable[[], Flow]], scope: Scope, test: Value | None = None) -> Flow:
         """Follow several branches of which one will run; join what they leave behind."""
         before, line = dict(scope.vars), self.line
+        waiting = self.gradients()
         ends: list[dict[str, Value]] = []
         flows: list[Flow] = []
+        left: list[Waiting] = []
         self.maybe += 1
         try:
             for branch in branches:
                 scope.vars.clear()
                 scope.vars.update(before)
+                self.pending[:], self.stepped = waiting
                 self.branch_adapts.append((self.maybe, set()))
                 try:
                     flow = branch()
                 finally:
                     self.branch_adapts.pop()
                 flows.append(flow)
+                left.append(self.gradients())
                 if flow is Flow.BREAK and self.frames[-1].breaks:
                     self.frames[-1].breaks[-1].append(dict(scope.vars))
                 if flow is Flow.NEXT:
                     ends.append(dict(scope.vars))
         finally:
             self.maybe -= 1
+        self.join_gradients([g for g, f in zip(left, flows, strict=True) if f is not Flow.RAISE])
         if not ends:
             return next((f for f in flows if f is not Flow.RAISE), Flow.RAISE)
         if test is not None:
@@ -97,6 +106,18 @@ class Branching(Statements):
             merged = result
         return merged
 
+    def gradients(self) -> Waiting:
+        """The gradients that wait for a step, and whether a step has used them."""
+        return list(self.pending), self.stepped
+
+    def join_gradients(self, ends: list[Waiting]) -> None:
+        """Join the gradients at the ends of several paths: ``zero_grad`` on one path leaves those of the others."""
+        if not ends:
+            return
+        unused = [pending for pending, stepped in ends if not stepped] or [pending for pending, _ in ends]
+        self.pending[:] = dict.fromkeys(entry for pending in unused for entry in pending)
+        self.stepped = any(stepped for _, stepped in ends)
+
     def _try(self, node: Any, scope: Scope) -> Flow:
         flow = self.block(node.body, scope)
         if flow is Flow.NEXT and node.orelse:
@@ -107,7 +128,9 @@ class Branching(Statements):
             for handler in node.handlers:
                 if handler.name:
                     scope.vars[handler.name] = NOTHING
+                waiting = self.gradients()
                 handled = self.block(handler.body, scope)
+                self.join_gradients([waiting, self.gradients()])
                 if flow is Flow.RAISE:
                     flow = handled
             self.maybe -= 1

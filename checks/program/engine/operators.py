@@ -15,7 +15,17 @@ from checks.program.engine.extents import without_bounds
 from checks.program.engine.folding import either, fold, mask, position, shift, shift_loop
 from checks.program.engine.labels import NO_LABELS, NO_SYMBOLS, Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.paths import names_files, without_paths
-from checks.program.engine.values import UNKNOWN, Absent, Mapping, Scope, Sequence, Value, merge_labels, merge_symbols
+from checks.program.engine.values import (
+    UNKNOWN,
+    Absent,
+    External,
+    Mapping,
+    Scope,
+    Sequence,
+    Value,
+    merge_labels,
+    merge_symbols,
+)
 
 _DATA_FILE = re.compile(
     r"fineweb_(train|val)|(?:^|[/_*])(train|val)(?:idation)?(?:_[\w{}*.]*|[\d{}*]*)\.(?:bin|npy|npz|parquet|u16|tokens)|"
@@ -26,6 +36,13 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not,
 }  # fmt: skip
+_TYPES = frozenset(["bool", "bytes", "complex", "dict", "float", "int", "list", "set", "str", "tuple"])
+
+
+def _builtin_type(value: Value) -> str:
+    """The name of the builtin type that a value is; empty when it is none, or may be another."""
+    only = value.refs[0] if len(value.refs) == 1 and not value.labels else None
+    return only.name if isinstance(only, External) and only.name in _TYPES else ""
 
 
 def _scale(op: type[ast.operator], constant: Value) -> str:
@@ -292,6 +309,9 @@ class Operators(Calls):
                     return (left.const in ref.items) is isinstance(op, ast.In)
             return UNKNOWN
         if isinstance(op, (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)):
+            types = [_builtin_type(v) for v in (left, right)]
+            if all(types):  # ``if kind is bool: …``
+                return (types[0] == types[1]) is isinstance(op, (ast.Is, ast.Eq))
             for a, b in ((left, right), (right, left)):
                 if a.known and a.const is None and not b.known and (b.refs or b.labels or b.text):
                     maybe = any(isinstance(r, Absent) for r in b.refs)
