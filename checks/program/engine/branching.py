@@ -11,7 +11,6 @@ from checks.program.engine.labels import Data, Flag, Scored
 from checks.program.engine.statements import Statements
 from checks.program.engine.values import NOTHING, UNKNOWN, ClassObject, Function, ModuleRef, Scope, Value
 
-
 #: Gradients that wait for a step (``Machine.pending``), and whether a step has used them.
 Waiting = tuple[list[tuple[frozenset[Data], frozenset[int], frozenset[int]]], bool]
 
