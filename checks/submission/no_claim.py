@@ -33,8 +33,8 @@ def withdrawn(data: Mapping[str, Any]) -> str:
 
 
 def said_open(data: Mapping[str, Any], score_keys: Collection[str]) -> str:
-    """The score key of submission.json that is there and holds no number; empty when there is none."""
-    return next((k for k in score_keys if k in data and (data[k] is None or isinstance(data[k], str))), "")
+    """The score key of submission.json that is there and holds no number, or a zero to be filled in; empty when none."""
+    return next((k for k in score_keys if k in data and (not data[k] or isinstance(data[k], str))), "")
 
 
 def line_of(text: str, key: str) -> int:

@@ -158,6 +158,7 @@ OLD_README = "# Old\n\nRetracting the reported 1.13112 BPB.\n"
         ({"name": "x - WITHDRAWN"}, OLD_README, "submission.json:2", True),
         ({"name": "x", "val_bpb": None}, "", "submission.json:3", False),
         ({"name": "x", "val_bpb": "TBD"}, "", "submission.json:3", False),
+        ({"name": "x", "val_bpb": 0.0}, "", "submission.json:3", False),
         ({}, "# x\n\n**val_bpb**: _pending H100 validation_\n", "README.md:3", False),
         ({}, "# x\n\n**Status: complete — compute grant pending.**\n\nTarget: 1.07 bpb.\n", "README.md:3", False),
     ],

@@ -10,6 +10,8 @@ from checks.program.engine.flow import Flow
 from checks.program.engine.labels import Looked, Scored
 from checks.program.engine.values import NOTHING, Cell, Mapping, Parameters, Scope, Sequence, Value, join, merge_labels
 
+_NAMES = 8  # names that one comprehension is unpacked to
+
 
 class Statements(Definitions):
     """Statements that bind values and return them."""
@@ -21,8 +23,19 @@ class Statements(Definitions):
     def _assign(self, node: ast.Assign, scope: Scope) -> Flow:
         value = self.eval(node.value, scope)
         for target in node.targets:
-            self.assign(target, value, scope)
+            self.assign(target, self._apart(target, node.value, value, scope), scope)
         return Flow.NEXT
+
+    def _apart(self, target: ast.expr, made: ast.expr, value: Value, scope: Scope) -> Value:
+        """``a, b, c = (make() for _ in range(3))``: an object for each name, where only the first and the last were made."""
+        wanted = len(target.elts) if isinstance(target, (ast.Tuple, ast.List)) else 0
+        ref = value.refs[0] if len(value.refs) == 1 else None
+        if not isinstance(made, (ast.ListComp, ast.GeneratorExp)) or not isinstance(ref, Sequence) or not ref.exact:
+            return value
+        if not 2 == len(ref.items) < wanted <= _NAMES or any(isinstance(e, ast.Starred) for e in target.elts):
+            return value
+        more = [i for _ in range(wanted - 2) for r in self.eval(made, scope).refs[:1] for i in r.items[-1:]]
+        return Value(refs=(Sequence([ref.items[0], *more, ref.items[-1]], line=ref.line),), labels=value.labels)
 
     def _annotated(self, node: ast.AnnAssign, scope: Scope) -> Flow:
         if node.value is not None:

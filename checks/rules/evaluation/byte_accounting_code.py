@@ -112,6 +112,8 @@ def _scaled(program: Program) -> Iterator[Miscount]:
                 word = "multiplies" if op == "*" else "divides"
                 yield Miscount(file, flag.line, f"{word} the loss by {constant:g} before it is reported")
             elif op == "/" and 1.5 < constant < 8 and constant != int(constant):
+                if _sum_of_weights(program.trees.get(file), flag.line):
+                    continue
                 yield Miscount(
                     file, flag.line, f"divides by {constant:g} bytes per token, a constant, instead of bytes"
                 )
@@ -133,6 +135,21 @@ def _weight(tree: ast.Module | None, line: int) -> bool:
             ):
                 return True
     return False
+
+
+def _sum_of_weights(tree: ast.Module | None, line: int) -> bool:
+    """Whether a line divides by a name that only grows by what it also weighs: the mean of weighted losses."""
+    divided = {
+        n.right.id
+        for n in (nodes(tree) if tree is not None else ())
+        if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div) and n.lineno == line and isinstance(n.right, ast.Name)
+    }
+    grows = [
+        n
+        for n in (nodes(tree) if tree is not None and divided else ())
+        if isinstance(n, ast.AugAssign) and isinstance(n.op, ast.Add) and isinstance(n.target, ast.Name)
+    ]
+    return any(n.target.id in divided for n in grows if isinstance(n.target, ast.Name))
 
 
 # -- the byte table --------------------------------------------------------------------------------------------------
