@@ -34,7 +34,8 @@ class Statements(Definitions):
             return value
         if not 2 == len(ref.items) < wanted <= _NAMES or any(isinstance(e, ast.Starred) for e in target.elts):
             return value
-        more = [i for _ in range(wanted - 2) for r in self.eval(made, scope).refs[:1] for i in r.items[-1:]]
+        again = [self.eval(made, scope).refs[0] for _ in range(wanted - 2)]
+        more = [r.items[-1] for r in again if isinstance(r, Sequence)]
         return Value(refs=(Sequence([ref.items[0], *more, ref.items[-1]], line=ref.line),), labels=value.labels)
 
     def _annotated(self, node: ast.AnnAssign, scope: Scope) -> Flow:
