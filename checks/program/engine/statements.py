@@ -28,13 +28,13 @@ class Statements(Definitions):
 
     def _apart(self, target: ast.expr, made: ast.expr, value: Value, scope: Scope) -> Value:
         """``a, b, c = (make() for _ in range(3))``: an object for each name, where only the first and the last were made."""
-        wanted = len(target.elts) if isinstance(target, (ast.Tuple, ast.List)) else 0
+        names = target.elts if isinstance(target, (ast.Tuple, ast.List)) else []
         ref = value.refs[0] if len(value.refs) == 1 else None
         if not isinstance(made, (ast.ListComp, ast.GeneratorExp)) or not isinstance(ref, Sequence) or not ref.exact:
             return value
-        if not 2 == len(ref.items) < wanted <= _NAMES or any(isinstance(e, ast.Starred) for e in target.elts):
+        if not 2 == len(ref.items) < len(names) <= _NAMES or any(isinstance(e, ast.Starred) for e in names):
             return value
-        again = [self.eval(made, scope).refs[0] for _ in range(wanted - 2)]
+        again = [self.eval(made, scope).refs[0] for _ in names[2:]]
         more = [r.items[-1] for r in again if isinstance(r, Sequence)]
         return Value(refs=(Sequence([ref.items[0], *more, ref.items[-1]], line=ref.line),), labels=value.labels)
 
