@@ -85,9 +85,17 @@ def breaches(trace: Trace, reports: Iterable[ReportEvent]) -> list[Breach]:
             score = trace.scores[ident]
             for adapt_ident in sorted(score.state):
                 adapt = trace.adapts[adapt_ident]
-                if overlap(score.targets, adapt.data):
+                if _met(trace, score, adapt):
                     found.append(Breach(score, adapt, report, rescored(trace, score, adapt)))
     return found
+
+
+def _met(trace: Trace, score: ScoreEvent, adapt: AdaptEvent) -> bool:
+    """Whether an adaptation used tokens of a score: of one that was put together, tokens of the part that had seen it."""
+    if not overlap(score.targets, adapt.data):
+        return False
+    parts = [trace.scores[i] for i in score.base if adapt.ident in trace.scores[i].state]
+    return not parts or any(_met(trace, part, adapt) for part in parts)
 
 
 def rescored(trace: Trace, score: ScoreEvent, adapt: AdaptEvent) -> ScoreEvent | None:

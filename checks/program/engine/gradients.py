@@ -173,6 +173,7 @@ class Gradients(Tensors):
                 target.labels.add(self.adapt(kind, key, scored, (f"line {target.line}",)))
                 self.touch()
             else:
+                self.note_kept(labels)
                 self.absorb(target, labels)
         blended = self.blend([owner, *args])
         if any(isinstance(r, Cell) and r.table for r in owner.refs):

@@ -223,6 +223,7 @@ class Items(Access):
     def store(self, owner: Value, index: Value, value: Value) -> None:
         """``owner[index] = value``: an item, a table update keyed by tokens, or data written into a buffer."""
         key = self.key_of(index.labels)
+        self.note_kept(self.full_labels(value))
         for ref in owner.refs:
             if key and isinstance(ref, (Mapping, Sequence)):
                 value = self._counted_on(ref, value)
@@ -325,6 +326,7 @@ class Items(Access):
             owner = self.eval(target.value, scope)
             index = self.index(target.slice, scope)
             self.line = target.lineno
+            self.note_told(index.labels)
             if owner.refs:
                 self.store(owner, index, value)
             elif not self.store_nested(target.value, index, value, scope):

@@ -90,6 +90,8 @@ class Methods(Objects):
         strange = next((x for x in owner.labels if isinstance(x, Flag) and x.name == "foreign"), None)
         if strange is not None and not self.is_score(owner) and any(self.is_score(v) for v in values):
             return self.unread(str(strange.detail[1]), "", values)
+        if name == "sum" and (args or keywords):
+            return self.row_total(owner, self.unknown_call(name, values))
         if name == "backward":
             return self._backward(owner)
         if name in SIZES:

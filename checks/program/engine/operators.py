@@ -197,10 +197,31 @@ class Operators(Calls):
             repeated = {i for x in left.labels if isinstance(x, Flag) and x.name == "repeated" for i in x.detail or ()}
             return frozenset({Flag("bytes-spread", self.line, self.file)} if counted or repeated & below else ())
         if below and {x.event for x in mine} - below:
-            return frozenset({Flag("ratio", 0, (frozenset(x.event for x in mine), below))})
+            ratio = {Flag("ratio", 0, (frozenset(x.event for x in mine), below))}
+            return frozenset(ratio | self.own_share(mine, right.labels))
         if mine and mine == {x for x in right.labels if isinstance(x, Looked)}:
             return frozenset({Flag("row", 0)})
         return frozenset()
+
+    def row_total(self, row: Value, total: Value) -> Value:
+        """``table[context].sum(1)``: marked with the look-ups that it is the total of."""
+        looked = frozenset(x.event for x in merge_labels([row]) if isinstance(x, Looked))
+        if not looked:
+            return total
+        return Value(total.const, total.refs, total.labels | {Flag("row-total", 0, looked)}, total.symbols, total.text)
+
+    def own_share(self, entries: set[Looked], below: Labels) -> frozenset[Flag]:
+        """``table[context, token] / table[context].sum(1)``: an entry over the total of its own row is a probability."""
+        totals = {i for x in below if isinstance(x, Flag) and x.name == "row-total" for i in x.detail or ()}
+        rows = [self.trace.lookups[i] for i in totals]
+        shares = {
+            x.event
+            for x in entries
+            for row in rows
+            if (entry := self.trace.lookups[x.event]).table_line == row.table_line
+            and row.key < entry.key and not row.mixed and not entry.mixed
+        }  # fmt: skip
+        return frozenset({Flag("own-share", 0, frozenset(shares))} if shares else ())
 
     def _scaled(self, op: type[ast.operator], values: list[Value], labels: frozenset[Any]) -> Flag | None:
         scores = [v for v in values if any(isinstance(x, Scored) for x in v.labels)]

@@ -30,7 +30,8 @@ class Recorder(Machine):
         used = self.full_labels(prediction)
         counts = [x for x in used if isinstance(x, Flag) and x.name == "counts"]
         if counts:  # statistics of tokens flow straight into the prediction
-            data = frozenset(d for d in used if isinstance(d, Data) and d.role == "")
+            splits = frozenset().union(*(x.detail[1] for x in counts))
+            data = frozenset(d for d in used if isinstance(d, Data) and d.role == "" and d.source in splits)
             here, self.line = self.line, counts[0].line
             used = used | {self.adapt("calibration", data, (), ("statistics",))} if data else used
             self.line = here
@@ -71,7 +72,7 @@ class Recorder(Machine):
         foreign = [x for x in other if isinstance(x, Adapted) or self._matters(x)]
         if not foreign:
             return None
-        foreign += [x for x in other if isinstance(x, Flag) and x.name == "ratio"]
+        foreign += [x for x in other if isinstance(x, Flag) and x.name in ("ratio", "own-share")]
         base = frozenset(x.event for v in scored for x in v.labels if isinstance(x, Scored))
         targets = frozenset(d for ident in base for d in self.trace.scores[ident].targets)
         result = self._score(targets, frozenset(foreign), base)
@@ -215,6 +216,19 @@ class Recorder(Machine):
             return
         derived = any(isinstance(x, Uses) or (isinstance(x, Flag) and x.name == "counts") for x in labels)
         self.emit(self._effect("read", "train-derived" if derived else "train-read", data, detail))
+
+    def note_kept(self, labels: Labels) -> None:
+        """Record that activations of validation tokens are kept here, for what is done with them later."""
+        data = frozenset([x for x in labels if type(x) is Data and x.source == "val" and x.role != "path"])
+        if data and any(isinstance(x, Uses) for x in labels) and not any(isinstance(x, Scored) for x in labels):
+            self.emit(self._effect("read", "val-kept", data, ""))
+
+    def note_told(self, key: Labels) -> None:
+        """Record that validation tokens which a file holds say where something is changed."""
+        adapts = [self.trace.adapts.get(x.event) for x in key if isinstance(x, Adapted)]  # none: a recording's stand-in
+        data = frozenset(d for a in adapts if a is not None and a.kind == "stored" for d in a.data)
+        if data:
+            self.emit(self._effect("read", "told", data, ""))
 
     def loop_exit(self, loop: int, line: int) -> None:
         """Record that a loop ends here."""

@@ -50,6 +50,7 @@ class Statements(Definitions):
             owner = self.eval(target.value, scope)
             index = self.index(target.slice, scope)
             self.line = node.lineno
+            self.note_told(index.labels)
             old = (
                 self.subscript(owner, index, target.slice)
                 if not merge_labels([index]) - bounds(index.labels)

@@ -203,7 +203,8 @@ class Tensors(Functions):
 
     def _fn_bincount(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         data = data_of(merge_labels(args))
-        return Value(labels=data | {Flag("counts", self.line, self.file)} if data else NO_LABELS)
+        splits = frozenset(d.source for d in data)
+        return Value(labels=data | {Flag("counts", self.line, (self.file, splits))} if data else NO_LABELS)
 
     _fn_histc = _fn_histogram = _fn_unique = _fn_bincount
 

@@ -65,10 +65,11 @@ def target_lookups(case: Case, blend: BlendEvent, scores: list[ScoreEvent]) -> l
         return []
     looked = [trace.lookups[x.event] for x in blend.other if isinstance(x, Looked)]
     ratios = [x.detail for x in blend.other if isinstance(x, Flag) and x.name == "ratio"]
+    shares = {i for x in blend.other if isinstance(x, Flag) and x.name == "own-share" for i in x.detail}
     open_targets = {d.symbols for s in scores for d in s.targets if d.role == ""}
     found = []
     for lookup in looked:
-        if lookup.row:
+        if lookup.row or lookup.ident in shares:
             continue
         target = any(
             d.source == "val" and (d.role == "y" or (d.role == "" and d.symbols in open_targets)) for d in lookup.key

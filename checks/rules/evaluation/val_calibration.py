@@ -58,4 +58,9 @@ def _collected(case: Case, export: AdaptEvent) -> list[Evidence]:
         c for c in trace.calls if c.name == "model" and c.at < export.at and any(d.source == "val" for d in c.data)
     ]
     calls = [c for c in calls if (c.place.file, c.place.line) not in scoring] or calls
-    return [case.program.evidence(c.place, "runs the model on validation tokens", "source") for c in calls[-2:]]
+    kept = [c for c in trace.calls if c.name == "val-kept" and c.at < export.at and c.data & export.data]
+    lines = {(c.place.file, c.place.line): c.place for c in kept}
+    return [
+        *(case.program.evidence(c.place, "runs the model on validation tokens", "source") for c in calls[-2:]),
+        *(case.program.evidence(p, "keeps what validation tokens gave", "source") for p in [*lines.values()][:2]),
+    ]

@@ -27,6 +27,7 @@ def check(case: Case) -> Finding:
             rows += ordering.evidence_of(
                 program, breach, "writes validation tokens to a file", "the score depends on that file"
             )
+        rows += _told(case)
         return say.fail(
             "Validation tokens are stored in a file that the scored result depends on.", ordering.unique(rows), clears
         )
@@ -50,6 +51,12 @@ def check(case: Case) -> Finding:
     if unknown is not None:
         return unknown
     return say.passed("No file that the evaluation reads holds validation tokens.")
+
+
+def _told(case: Case) -> list[Evidence]:
+    """Where what the file holds says which entries of a prediction are changed."""
+    calls = [c for c in case.program.trace.calls if c.name == "told"] if case.program.trace is not None else []
+    return [case.program.evidence(c.place, "changes entries that the file names", "score") for c in calls[:2]]
 
 
 def _compared(case: Case) -> list[Evidence]:
