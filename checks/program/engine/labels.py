@@ -66,6 +66,7 @@ class Flag(NamedTuple):
 Label = Data | Scored | Adapted | Looked | Uses | Flag
 Labels = frozenset[Label]
 NO_LABELS: Labels = frozenset()
+ROUNDED = Flag("rounded", 0)  # of numbers cast to eight bits: quantised weights, until they are loaded into a module
 
 
 def regions_overlap(a: frozenset[Symbol], b: frozenset[Symbol]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checks.program.engine.access import data_of
-from checks.program.engine.labels import Flag, Scored, Uses
+from checks.program.engine.labels import ROUNDED, Flag, Scored, Uses
 from checks.program.engine.library import _FRESH
 from checks.program.engine.objects import SIZES, Objects
 from checks.program.engine.paths import opened
@@ -65,6 +65,8 @@ _VIEWS = frozenset(
         "items",
     ]
 )
+_CASTS = frozenset(["to", "type", "astype"])
+_NARROW = frozenset(["char"])
 _REDUCTIONS = frozenset(["mean", "std", "var", "amax", "amin", "norm", "median", "logsumexp"])
 _GROWS = frozenset(["append", "add", "appendleft", "insert", "put", "extend", "update"])
 _COPIES = frozenset(["clone", "copy", "deepcopy"])
@@ -148,6 +150,8 @@ class Methods(Objects):
         if name in ("read_bytes", "read", "getvalue", "getbuffer") and not data_of(owner.labels):
             labels = self.full_labels(owner) | self.artifact | {Flag("artifact", self.line, self.file)}
             return Value(labels=labels, symbols=owner.symbols)
+        if name in _NARROW or (name in _CASTS and any(_is_narrow(v) for v in values[1:])):
+            return Value(labels=self.full_labels(owner) | {ROUNDED}, symbols=owner.symbols)
         if name in _VIEWS:
             return Value(
                 owner.const if name == "tolist" else UNKNOWN, owner.refs, owner.labels, owner.symbols, owner.text
@@ -218,6 +222,11 @@ class Methods(Objects):
 
     def _super_method(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
         return NOTHING if name == "__init__" else self.unknown_call(name, [*args, *keywords.values()])
+
+
+def _is_narrow(value: Value) -> bool:
+    """Whether a value names a type of eight bits, as quantised weights have."""
+    return any(isinstance(r, External) and r.name.rpartition(".")[2] == "int8" for r in value.refs)
 
 
 def _fold_string(owner: Value, name: str, args: list[Value]) -> Value | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checks.program.engine.access import HOOK_HANDLE, data_of
 from checks.program.engine.gradients import Gradients
-from checks.program.engine.labels import Adapted, Flag
+from checks.program.engine.labels import ROUNDED, Adapted, Flag
 from checks.program.engine.values import (
     NONE,
     NOTHING,
@@ -108,7 +108,8 @@ class Objects(Gradients):
         labels = self.full_labels(state)
         if any(isinstance(x, Flag) and x.name == "artifact" for x in labels):
             labels = labels | {Flag("restored", self.line, self.file)}
-        labels = labels | {Flag("loaded", self.line, self.file)}
+        name = "dequantised" if ROUNDED in labels else "loaded"
+        labels = (labels - {ROUNDED}) | {Flag("loaded", self.line, self.file), Flag(name, self.line, self.file)}
         self.set_state(ref, self.adapted_by(labels, "inplace"))
 
     def _sequence_method(self, ref: Sequence, name: str, args: list[Value]) -> Value | None:

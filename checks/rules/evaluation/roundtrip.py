@@ -25,6 +25,12 @@ def check(case: Case) -> Finding:
     trace = case.program.trace
     scores = ordering.headline_scores(case.program)
     raw = _raw(case, trace, scores) if trace is not None and not trace.exhausted else []
+    if raw and trace is not None and _dequantised(raw):
+        return say.warn(
+            "The scored weights were quantised and restored in memory; the file that was written was not read back.",
+            _evidence(case, trace, raw),
+            "Load the compressed file and evaluate what was loaded; report that number.",
+        )
     if raw and trace is not None:
         return say.fail(
             "The headline is a score of weights in memory; they were not read back from the artifact.",
@@ -90,6 +96,16 @@ def _overwritten(trace: Trace, scores: list[ScoreEvent]) -> bool:
     """Whether weights from memory were loaded over those of the artifact, after it was written."""
     written = [c.at for c in trace.calls if c.name in ("open-write", "save-file")]
     return bool(written) and any(isinstance(x, Flag) and x.name == "loaded" for s in scores for x in s.used)
+
+
+def _dequantised(scores: list[ScoreEvent]) -> bool:
+    """Whether the last weights that each score's model took from memory had been rounded to eight bits."""
+    for score in scores:
+        loads = [x for x in score.used if isinstance(x, Flag) and x.name == "loaded"]
+        last = max(loads, key=lambda x: (str(x.detail), x.line), default=None)
+        if last is None or Flag("dequantised", last.line, last.detail) not in score.used:
+            return False
+    return True
 
 
 def _evidence(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[Evidence]:
