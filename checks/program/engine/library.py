@@ -340,6 +340,10 @@ class Library(Items):
         if any(d.role == "y" and d.source == "val" for d in keys):
             self.note_blend("gate", scores, test.labels)
 
+    def row_total(self, row: Value, total: Value) -> Value:
+        """The sum of a row of counts (in ``operators``)."""
+        raise NotImplementedError
+
     def _fn_save(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Write state to a file (in ``tensors``)."""
         raise NotImplementedError

@@ -15,8 +15,20 @@ from checks.program.trace import AdaptEvent, BlendEvent, CallEvent, LookupEvent,
 _OF_SUMS = frozenset(["no-distribution", "plus-each", "times-constant"])
 #: Flags of what a prediction was computed with that say nothing about the score.
 _OF_THE_MODEL = frozenset(
-    ["artifact", "decided-by", "mask", "file", "prob", "logprob", "mixed-key", "multiplied"]
-    + ["loaded", "restored", "rounded", "dequantised"]
+    [
+        "artifact",
+        "decided-by",
+        "mask",
+        "file",
+        "prob",
+        "logprob",
+        "mixed-key",
+        "multiplied",
+        "loaded",
+        "restored",
+        "rounded",
+        "dequantised",
+    ]
 )
 
 
