@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 from checks.program.engine.forms import renewed
 from checks.program.engine.labels import NO_LABELS, NO_SYMBOLS, Adapted, Data, Label, Labels, Symbol, Uses
-from checks.program.engine.values import Cell, Heap, Mapping, Sequence, Value
+from checks.program.engine.renaming import RENAMED, Renaming
+from checks.program.engine.values import Bound, Cell, External, Heap, Instance, Mapping, Sequence, Value
 
 _LOOPS, _WHILE, _SYMBOL, _ARGUMENT, _HEAP, _DATA = range(6)
 
@@ -42,6 +43,7 @@ class Form:
     keywords: dict[str, Value]
     key: object = None
     flat: list[Value] = field(default_factory=list)
+    order: dict[int, int] = field(default_factory=dict)
     data: dict[tuple[str, str, int], set[Data]] = field(default_factory=dict)
     selections: dict[Data, int] = field(default_factory=dict)
     modules: dict[int, set[Label]] = field(default_factory=dict)
@@ -56,8 +58,8 @@ def abstract(args: list[Value], keywords: dict[str, Value]) -> Form:
     Raises ``Beyond`` for arguments that are looked into: loop counters, constants that cannot be compared.
     """
     form = Form(args, keywords)
-    shape = [_flatten(v, form.flat) for v in args]
-    named = [(name, _flatten(v, form.flat)) for name, v in keywords.items()]
+    shape = [_flatten(v, form) for v in args]
+    named = [(name, _flatten(v, form)) for name, v in keywords.items()]
     where: dict[Label, int] = {}
     symbols: dict[Symbol, int] = {}
     kept: list[Labels] = []
@@ -101,12 +103,12 @@ def _note(labels: Labels, bit: int, where: dict[Label, int]) -> Labels:
     return frozenset(kept) if kept else NO_LABELS
 
 
-def _flatten(value: Value, flat: list[Value]) -> object:
+def _flatten(value: Value, form: Form) -> object:
     """What of a value has to be the same; its labels are left to the caller. Tuples are taken apart."""
     if value.counter is not None:
         raise Beyond
-    flat.append(value)
-    refs = tuple([_row(r, flat) if type(r) is Sequence and not r.mutable else r.ident for r in value.refs])
+    form.flat.append(value)
+    refs = tuple([_object(r, form) for r in value.refs])
     const = value.const
     if type(const) is tuple:
         const = (tuple, tuple([(type(c), c) for c in const]))
@@ -117,10 +119,25 @@ def _flatten(value: Value, flat: list[Value]) -> object:
     return (type(const), const, refs, value.text, value.later)
 
 
-def _row(row: Sequence, flat: list[Value]) -> object:
+def _object(heap: Heap, form: Form) -> object:
+    """What of an object has to be the same: which of the arguments' objects it is, and of which class."""
+    kind = type(heap)
+    if kind is Sequence and isinstance(heap, Sequence) and not heap.mutable:
+        return _row(heap, form)
+    if kind not in RENAMED:
+        return heap.ident
+    at = form.order.setdefault(heap.ident, len(form.order))
+    if kind is Instance and isinstance(heap, Instance):
+        return (at, heap.external, heap.cls.ident if heap.cls is not None else 0)
+    if kind is External or kind is Bound:
+        return (at, kind, heap.name)  # type: ignore[attr-defined]
+    return (at, kind)
+
+
+def _row(row: Sequence, form: Form) -> object:
     if row.labels:
         raise Beyond
-    return (row.exact, tuple([_flatten(item, flat) for item in row.items]))
+    return (row.exact, tuple([_flatten(item, form) for item in row.items]))
 
 
 class Abstracted:
@@ -194,20 +211,25 @@ class Concrete:
     """Puts back, in what a recording returned, the labels and symbols of one call."""
 
     def __init__(
-        self, form: Form, serial: int, groups: list[Labels], loops: Iterable[Symbol], while_loops: Iterable[Symbol]
-    ) -> None:
+        self, form: Form, serial: int, groups: Iterable[Labels | None], loops: Iterable[Symbol],
+        while_loops: Iterable[Symbol], renaming: Renaming | None = None,
+    ) -> None:  # fmt: skip
+        self._renamed: dict[int, Heap] = {}
         self._symbol: dict[Symbol, frozenset[Symbol]] = {
             (stand_in(serial, _SYMBOL, mask), 0): frozenset(group) for mask, group in form.symbols.items()
         }
         self._symbol[loops_stand_in(serial)] = frozenset(loops)
         self._symbol[while_stand_in(serial)] = frozenset(while_loops)
+        if renaming is not None:
+            self._renamed = {ident: heap for ident, heap in renaming.now.items() if heap.ident != ident}
+            self._symbol.update({s: frozenset([now]) for s, now in renaming.symbols.items()})
         self._label: dict[Label, Iterable[Label]] = {}
         for mask, modules in form.modules.items():
             self._label[Uses(stand_in(serial, _ARGUMENT, mask))] = modules
         for mask, adapted in form.adapted.items():
             self._label[Adapted(stand_in(serial, _ARGUMENT, mask))] = adapted
         for index, group in enumerate(groups):
-            self._label[state_stand_in(serial, index)] = group
+            self._label[state_stand_in(serial, index)] = group or NO_LABELS
         self._data: dict[Symbol, set[frozenset[Symbol]]] = {}
         for data, index in form.selections.items():
             self._data.setdefault((stand_in(serial, _DATA, index), 0), set()).add(data.symbols)
@@ -233,10 +255,21 @@ class Concrete:
             for label in labels:
                 group = self._label.get(label)
                 if group is None:
-                    group = self._label[label] = self._selections(label) if type(label) is Data else (label,)
+                    group = self._label[label] = self._renamed_label(label)
                 out.update(group)
             known = self._known[labels] = frozenset(out)
         return known
+
+    def heap(self, heap: Heap) -> Heap:
+        """The object that stands in the place of a recorded one."""
+        return self._renamed.get(heap.ident, heap)
+
+    def _renamed_label(self, label: Label) -> Iterable[Label]:
+        if type(label) is Data:
+            return self._selections(label)
+        if type(label) is Uses and label.ident in self._renamed:
+            return (Uses(self._renamed[label.ident].ident),)
+        return (label,)
 
     def _selections(self, data: Data) -> Iterable[Data]:
         for symbol in data.symbols:
@@ -250,10 +283,12 @@ class Concrete:
 
         ``made`` are the passes that ran when the recording was made, ``passes`` those that run now.
         """
-        refs = value.refs
+        refs, renamed = value.refs, self._renamed
         for ref in refs:
-            if ref.ident > since:
-                refs = tuple([self._copy(r, since, made, passes) if r.ident > since else r for r in refs])
+            if ref.ident > since or ref.ident in renamed:
+                refs = tuple(
+                    [self._copy(r, since, made, passes) if r.ident > since else renamed.get(r.ident, r) for r in refs]
+                )
                 break
         else:
             if not value.labels and not value.symbols:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from checks.program.engine.abstraction import state_stand_in
-from checks.program.engine.labels import NO_LABELS, Adapted, Label, Labels
+from checks.program.engine.labels import NO_LABELS, Adapted, Label, Labels, Symbol
+from checks.program.engine.renaming import RENAMED, Entry, Renaming, content_of
 from checks.program.engine.values import (
     Bound,
     Cell,
@@ -25,6 +26,7 @@ from checks.program.engine.values import (
     Sequence,
     Value,
     Zipped,
+    merge_symbols,
 )
 
 _MOST = 3000  # objects; a call that can reach more is not worth a summary
@@ -45,10 +47,10 @@ class Change(NamedTuple):
         """The values that it holds, and its labels as one."""
         return [*_values(self.content), Value(labels=self.labels)]
 
-    def make(self, concrete: Callable[[Value], Value], labels: Labels) -> None:
-        """Make the object hold that, by way of ``concrete``; ``labels`` are its real ones."""
-        self.heap.labels = set(labels)
-        _put_back(self.heap, _mapped(self.content, concrete))
+    def make(self, heap: Heap, concrete: Callable[[Value], Value], labels: Labels) -> None:
+        """Make the object that stands in its place hold that, by way of ``concrete``; ``labels`` are its real ones."""
+        heap.labels = set(labels)
+        _put_back(heap, _mapped(self.content, concrete))
 
 
 class Snapshot:
@@ -60,10 +62,11 @@ class Snapshot:
 
     def __init__(self, serial: int) -> None:
         self.serial = serial
-        self.entries: list[tuple[Heap, Any, Labels, int]] = []
+        self.entries: dict[int, Entry] = {}
+        self.roots: list[tuple[Heap, ...]] = []
         self.groups: list[Labels] = []
         self.names: dict[tuple[int, str], tuple[Scope, str, Value | None]] = {}
-        self._seen: set[int] = set()
+        self._fixed: dict[int, Entry] | None = None
         self._state: list[tuple[set[Label], frozenset[Label]]] = []
 
     def add(self, values: Iterable[Value], arguments: bool = False) -> None:
@@ -73,29 +76,22 @@ class Snapshot:
         """
         stack: list[Heap] = []
         for value in values:
+            if arguments:
+                self.roots.append(value.refs)
             stack.extend([r for r in value.refs if type(r) is not Sequence or r.mutable] if arguments else value.refs)
         while stack:
             heap = stack.pop()
-            if heap.ident in self._seen:
+            if heap.ident in self.entries:
                 continue
-            self._seen.add(heap.ident)
             if len(self.entries) >= _MOST:
                 raise TooLarge
             self._entry(heap)
-            for value in _children(heap):
-                if value.refs:
-                    stack.extend(value.refs)
-            if type(heap) is Parameters or type(heap) is Gradient:
-                stack.append(heap.owner)
-            elif type(heap) is Instance and heap.cls is not None:
-                stack.append(heap.cls)
-            elif type(heap) is ClassObject:
-                stack.extend(heap.bases)
+            stack += _reached(heap, content_of(heap))
 
     def _entry(self, heap: Heap) -> None:
         held = heap.labels
         if not held:
-            self.entries.append((heap, _copied(_content(heap)), NO_LABELS, -1))
+            self.entries[heap.ident] = Entry(heap, _copied(content_of(heap)), NO_LABELS, -1)
             self._state.append((held, NO_LABELS))
             return
         adapted: Labels = frozenset([x for x in held if type(x) is Adapted])
@@ -104,7 +100,7 @@ class Snapshot:
             if adapted not in self.groups:
                 self.groups.append(adapted)
             group = self.groups.index(adapted)
-        self.entries.append((heap, _copied(_content(heap)), frozenset(held) - adapted, group))
+        self.entries[heap.ident] = Entry(heap, _copied(content_of(heap)), frozenset(held) - adapted, group)
         self._state.append((held, frozenset(held)))
         if group >= 0:
             heap.labels = {*(held - adapted), state_stand_in(self.serial, group)}
@@ -122,21 +118,21 @@ class Snapshot:
     def changes(self) -> list[Change]:
         """The objects that hold something else at the end of the recording, and what."""
         found = []
-        for heap, content, plain, group in self.entries:
+        for heap, content, plain, group in self.entries.values():
             expected = plain if group < 0 else plain | {state_stand_in(self.serial, group)}
-            if heap.labels != expected or not _same(_content(heap), content):
-                found.append(Change(heap, _copied(_content(heap)), frozenset(heap.labels)))
+            if heap.labels != expected or not _same(content_of(heap), content):
+                found.append(Change(heap, _copied(content_of(heap)), frozenset(heap.labels)))
         return found
 
     def restore_state(self) -> None:
         """Take the stand-ins out of the objects' state, where nothing else was changed."""
-        for (heap, _, _, group), (held, _) in zip(self.entries, self._state, strict=True):
+        for (heap, _, _, group), (held, _) in zip(self.entries.values(), self._state, strict=True):
             if group >= 0:
                 heap.labels = held
 
     def restore(self) -> None:
         """Make the objects hold what they held."""
-        for (heap, content, _, _), (_, labels) in zip(self.entries, self._state, strict=True):
+        for (heap, content, _, _), (_, labels) in zip(self.entries.values(), self._state, strict=True):
             heap.labels = set(labels)
             _put_back(heap, content)
 
@@ -144,60 +140,60 @@ class Snapshot:
         """Whether the variables that were read hold the same values."""
         return all([scope.lookup(name) is value for scope, name, value in self.names.values()])
 
-    def holds(self) -> list[Labels] | None:
-        """Whether all is as it was up to the adaptations: what their stand-ins stand for now; None if not."""
-        groups: list[Labels | None] = [None] * len(self.groups)
-        for heap, content, plain, group in self.entries:
-            if group < 0:
-                if heap.labels != plain:
-                    return None
-            else:
-                adapted = frozenset([x for x in heap.labels if type(x) is Adapted])
-                if not adapted or len(heap.labels) - len(adapted) != len(plain) or not heap.labels >= plain:
-                    return None
-                if groups[group] is None:
-                    groups[group] = adapted
-                elif groups[group] != adapted:
-                    return None
-            if not _same(_content(heap), content):
+    def holds(self, values: Iterable[Value]) -> Renaming | None:
+        """Whether all that the arguments ``values`` and the variables reach is as it was, up to a renaming."""
+        if self._fixed is None:
+            self._fixed = self._not_renamed()
+        renaming = Renaming(self.entries, self._fixed, self._held, len(self.groups))
+        for entry in self._fixed.values():
+            if not renaming.state(entry, entry.heap) or not _same(content_of(entry.heap), entry.content):
                 return None
-        return [g for g in groups if g is not None]
+        return renaming if renaming.matches(self.roots, values) else None
+
+    def _held(self) -> frozenset[Symbol]:
+        """The iterations in which what variables hold was made."""
+        held = [v for e in (self._fixed or {}).values() for v in _values(e.content)]
+        return merge_symbols([*held, *[v for _, _, v in self.names.values() if v is not None]])
+
+    def _not_renamed(self) -> dict[int, Entry]:
+        """The objects that no other can stand for: what variables hold, code, and all that these reach."""
+        stack = [r for _, _, value in self.names.values() if value is not None for r in value.refs]
+        stack += [e.heap for e in self.entries.values() if type(e.heap) not in RENAMED]
+        fixed: dict[int, Entry] = {}
+        while stack:
+            heap = stack.pop()
+            if heap.ident not in fixed:
+                entry = fixed[heap.ident] = self.entries[heap.ident]
+                stack += _reached(heap, entry.content)
+        return fixed
 
 
-def _children(heap: Heap) -> Iterable[Value]:
-    kind = type(heap)
-    if isinstance(heap, Instance):
-        return heap.attrs.values()
-    if isinstance(heap, Sequence):
-        return heap.items
-    if isinstance(heap, Mapping):
-        return [*heap.items.values(), *([heap.rest] if heap.rest is not None else [])]
-    if isinstance(heap, ClassObject):
-        return heap.scope.vars.values()
-    if kind is Bound and isinstance(heap, Bound):
-        return (heap.owner,)
-    if isinstance(heap, Partial):
-        return (heap.callee, *heap.args, *heap.keywords.values())
-    if isinstance(heap, Zipped):
-        return heap.parts
-    if isinstance(heap, Range):
-        return (heap.start, heap.stop, heap.step)
-    return ()
-
-
-def _content(heap: Heap) -> Any:
-    kind = type(heap)
-    if kind is Instance:
-        return heap.attrs  # type: ignore[attr-defined]
-    if kind is Cell:
-        return (heap.table, heap.owned)  # type: ignore[attr-defined]
-    if kind is Sequence:
-        return (heap.items, heap.exact)  # type: ignore[attr-defined]
-    if kind is Mapping:
-        return (heap.items, heap.rest, heap.keys_known)  # type: ignore[attr-defined]
-    if kind is ClassObject:
-        return heap.scope.vars  # type: ignore[attr-defined]
-    return None
+def _reached(heap: Heap, content: Any) -> list[Heap]:
+    """The objects that an object which holds ``content`` refers to."""
+    found: list[Heap] = []
+    if isinstance(heap, (Parameters, Gradient)):
+        return [heap.owner]
+    if isinstance(heap, (Instance, ClassObject)):
+        values: Iterable[Value] = content.values()
+        found += heap.bases if isinstance(heap, ClassObject) else [heap.cls] if heap.cls is not None else []
+    elif isinstance(heap, Sequence):
+        values = content[0]
+    elif isinstance(heap, Mapping):
+        values = [*content[0].values(), *([content[1]] if content[1] is not None else [])]
+    elif isinstance(heap, Bound):
+        values = (heap.owner,)
+    elif isinstance(heap, Partial):
+        values = (heap.callee, *heap.args, *heap.keywords.values())
+    elif isinstance(heap, Zipped):
+        values = heap.parts
+    elif isinstance(heap, Range):
+        values = (heap.start, heap.stop, heap.step)
+    else:
+        return found
+    for value in values:
+        if value.refs:
+            found += value.refs
+    return found
 
 
 def _copied(content: Any) -> Any:

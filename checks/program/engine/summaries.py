@@ -57,6 +57,11 @@ class Summary:
     changes: list[Change]
     result: Value
 
+    @property
+    def makes(self) -> bool:
+        """Whether it leaves objects behind, which may tell at which line the arguments were made."""
+        return bool(self.changes) or any(r.ident > self.since for r in self.result.refs)
+
 
 @dataclass
 class Profile:
@@ -147,10 +152,10 @@ class Summaries(Recorder):
         if self.recordings:
             for scope, name, value in snapshot.names.values():
                 self.free_name(scope, name, value)
-        groups = snapshot.holds()
-        if groups is None:
+        renaming = snapshot.holds(form.flat)
+        if renaming is None or (renaming.moved and summary.makes):
             return None
-        concrete = Concrete(form, snapshot.serial, groups, self.loops, self.while_loops)
+        concrete = Concrete(form, snapshot.serial, renaming.states, self.loops, self.while_loops, renaming)
         return concrete if self._distinct(summary.apart, concrete) else None
 
     def _distinct(self, apart: Iterable[frozenset[Labels]], concrete: Concrete) -> bool:
@@ -247,7 +252,7 @@ class Summaries(Recorder):
             return concrete.value(value, summary.since, summary.passes, passes)
 
         for change in summary.changes:
-            change.make(real, concrete.labels(change.labels))
+            change.make(concrete.heap(change.heap), real, concrete.labels(change.labels))
             self.touch()
         return real(summary.result)
 
