@@ -30,7 +30,7 @@ class Facts:
         self.lines[name] = line
 
     def first_integer(self, name: str, pattern: re.Pattern[str], number: int, line: str) -> None:
-        """Set a fact to the pattern's first group the first time that it matches."""
+        """Set a fact to the group of the pattern that matched, the first time that it does."""
         match = pattern.search(line)
-        if match:
-            self.set(name, integer(match[1]), number, keep_first=True)
+        if match and match.lastindex:
+            self.set(name, integer(match[match.lastindex]), number, keep_first=True)

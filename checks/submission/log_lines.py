@@ -65,7 +65,13 @@ RAW_MODEL = re.compile(rf"Serialized model\s*:\s*({INT})\s*bytes", re.I)
 CODE_SIZE = re.compile(
     rf"Code size\s*(?:\(?\s*(uncompressed|compressed|raw|minified|lzma)[^):]*\)?)?\s*:\s*({INT})\s*bytes", re.I
 )
-VAL_TOKENS = re.compile(rf"(?:\bval_tokens\s*[:=]|val_loader:\S*.{{0,300}}?\btokens\s*[:=])\s*({INT})")
+VAL_TOKENS = re.compile(
+    rf"(?:\b(?:val|eval|validation)[_ ]tokens\s*[:=]|val_loader:\S*.{{0,300}}?\btokens\s*[:=]"
+    rf"|fineweb_val\S{{0,80}}\s+tokens\s*[:=])\s*({INT})\b|\bVal(?:idation)?:\s*({INT}) tokens\b"
+    rf"|\bLoaded ({INT}) tokens from \S{{0,200}}fineweb_val",
+    re.I,
+)
+WINDOWS = re.compile(rf"\btotal_windows\s*[:=]\s*({INT})\s.{{0,40}}?\bstride\s*[:=]\s*({INT})\b", re.I)
 SCORED_TOKENS = re.compile(rf"\bscored_tokens\s*[:=]\s*({INT})")
 TRAIN_SHARDS = re.compile(r"\btrain_shards\s*[:=]\s*(\d+)")
 MODEL_PARAMS = re.compile(

@@ -19,6 +19,7 @@ from checks.submission import log_lines as pat
 from checks.submission.log_curve import Curve, thin
 from checks.submission.log_facts import Facts
 from checks.submission.log_mechanisms import mechanisms_at_work
+from checks.submission.log_pairs import Pairs
 from checks.submission.log_scores import headline, is_diagnostic, scores_in
 from checks.submission.log_settings import Settings
 from checks.submission.log_sizes import Sizes
@@ -54,6 +55,7 @@ class RunBuilder:
         self.sizes = Sizes(self.facts)
         self.timing = Timing(self.facts)
         self.settings = Settings(self.facts)
+        self.pairs = Pairs()
         self.scores: list[Score] = []
         self.validation: list[Score] = []
         self.progress: dict[str, tuple[int, int, int]] = {}
@@ -104,6 +106,8 @@ class RunBuilder:
             self.scores += scores
             if len(self.scores) > _MAX_SCORES:
                 del self.scores[_MAX_SCORES // 2]
+            if "tokens" in lower:
+                self.pairs.score(number, line)
             first = scores[0]
             self.timing.part(first.label, first.eval_seconds, number, val_bpb=first.val_bpb)
             return True
@@ -133,6 +137,11 @@ class RunBuilder:
             facts.set("gpu", named[1].strip(), number, keep_first=True)
         if "tokens" in lower:
             facts.first_integer("val_tokens", pat.VAL_TOKENS, number, line)
+        if "windows" in lower and "val_tokens" not in facts.values and (windows := pat.WINDOWS.search(line)):
+            count, stride = pat.integer(windows[1]), pat.integer(windows[2])
+            facts.set("val_tokens", count * stride if count and stride else None, number)
+        if "loss" in lower:
+            self.pairs.loss(number, line)
         if "param" in lower:
             facts.first_integer("model_params", pat.MODEL_PARAMS, number, line)
         if "_shards" in lower:
@@ -191,11 +200,14 @@ class RunBuilder:
         reason = self._unfinished(head)
         if head is not None and not reason:
             facts.set("val_bpb", head.val_bpb, head.line)
-            facts.set("val_loss", head.val_loss, head.line)
+            loss, line = self.pairs.with_loss(head, self.scores)
+            facts.set("val_loss", loss, line)
+            tokens, line = self.pairs.count(head, self.scores)
+            facts.set("val_tokens", tokens, line, keep_first=True)
             facts.details["score_label"] = head.label
             facts.details["scored_tokens"] = head.tokens
-            if head.val_loss and head.val_bpb:
-                facts.set("bytes_per_token", head.val_loss / (head.val_bpb * math.log(2)), head.line)
+            if loss and head.val_bpb:
+                facts.set("bytes_per_token", loss / (head.val_bpb * math.log(2)), head.line)
         elif head is not None:
             reason += f"; the last score before it is {head.val_bpb:.4f} ({head.label}, line {head.line})"
         if reason and self.error:

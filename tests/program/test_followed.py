@@ -212,3 +212,72 @@ def test_batches_that_a_thread_prepares(batch: str) -> None:
     assert program.trace is not None and scored(program)
     steps = [a for a in program.trace.adapts.values() if a.kind == "gradient"]
     assert steps and all(d.source == "train" for a in steps for d in a.data)
+
+
+FIELDS = """
+from dataclasses import dataclass, field
+
+@dataclass
+class Data:
+    pattern: str = field(default_factory=lambda: "fineweb_val_*.bin")
+
+@dataclass
+class Config:
+    eval: Data = field(default_factory=Data)
+    limit: int = field(default=0)
+
+config = Config()
+val = load(config.eval.pattern)
+evaluate(GPT(), val[: config.limit] if config.limit else val)
+"""
+
+
+def test_fields_of_a_dataclass_are_made_by_their_factories() -> None:
+    program = analysed(train=LOAD + FIELDS)
+    assert scored(program)
+    assert not program.not_understood  # a field that is called eval runs no code
+
+
+RESTORED = """
+def restore(state, saved):
+    out = {}
+    for name, weight in state.items():
+        if name in saved:
+            out[name] = saved[name].to(weight.dtype)
+            continue
+        raise KeyError(name)
+    return out
+
+model = GPT()
+opt = torch.optim.AdamW(model.parameters())
+train = load("fineweb_train_*.bin")
+for i in range(100):
+    model(train[i * 1024 : i * 1024 + 1024], train[i * 1024 + 1 : i * 1024 + 1025]).backward()
+    opt.step()
+torch.save(model.state_dict(), "final_model.pt")
+back = GPT()
+back.load_state_dict(restore(model.state_dict(), torch.load("final_model.pt")))
+evaluate(back, load("fineweb_val_*.bin"))
+"""
+
+
+def test_an_error_after_a_branch_that_goes_on_ends_no_loop() -> None:
+    program = analysed(train=LOAD + RESTORED)
+    assert program.trace is not None
+    used = {x for r in program.reports for i in r.scores for x in program.trace.scores[i].used}
+    assert any(isinstance(x, Flag) and x.name == "artifact" for x in used)
+
+
+SHORT = """
+val = load("fineweb_val_*.bin")
+rows = val.numel() - 1
+if rows <= 2048:
+    val = load("fineweb_train_*.bin")
+evaluate(GPT(), val)
+"""
+
+
+def test_the_split_is_longer_than_a_row() -> None:
+    program = analysed(train=LOAD + SHORT)
+    assert program.trace is not None
+    assert {d.source for s in program.trace.scores.values() for d in s.targets} == {"val"}

@@ -55,6 +55,14 @@ def test_a_part_is_not_proved_whole(old: str, new: str) -> None:
     assert finding.status is not Status.PASS
 
 
+def test_a_score_that_another_script_printed_is_not_proved() -> None:
+    example = next(e for e in EXAMPLES if e.shape == "Trimmed to whole rows, as the reference does")
+    text = example.files["train_gpt.py"]
+    assert "final_int8" in text
+    other = {**example.files, "train_gpt.py": text.replace("final_int8", "mine_int8")}
+    assert judged(pull_request(replace(example, files=other))).status is not Status.PASS
+
+
 def judged(request: PullRequest) -> Finding:
     """The rule's finding on a pull request whose logs are without the number of tokens."""
     submission = request.submissions[0]

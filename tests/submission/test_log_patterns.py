@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from checks.submission import log_lines, log_mechanisms, log_run, log_scores, readme_claims
+from checks.submission import log_lines, log_mechanisms, log_pairs, log_run, log_scores, readme_claims
 
 WORDS = [
     "val_bpb",
@@ -27,7 +27,7 @@ WORDS = [
     "slot:start ",
     "hints ",
 ]
-MODULES = (log_lines, log_scores, log_run, readme_claims)
+MODULES = (log_lines, log_pairs, log_scores, log_run, readme_claims)
 ANCHORED = {"_PREFIX", "STEP", "BLOCK_SETTING", "_MEAN_ROW", "_ADAPTIVE"}
 PATTERNS = [(name, p) for m in MODULES for name, p in vars(m).items() if isinstance(p, re.Pattern)]
 PATTERNS += [(name, p) for name, p in log_mechanisms._MECHANISMS]

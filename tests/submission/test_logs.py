@@ -279,3 +279,57 @@ def test_settings_with_commas_and_without_spaces() -> None:
         "MODE": "K",
     }
     assert "TTT" not in run.settings
+
+
+PAIRS = {
+    "a rounded twin": "final_roundtrip val_loss:2.0262 val_bpb:1.2000\nfinal_roundtrip_exact val_bpb:1.20001234\n",
+    "a value a line": "final_roundtrip_val_loss: 2.0262\nfinal_roundtrip_val_bpb: 1.20001234\n",
+    "pretty JSON": '{\n  "val_bpb": 1.20001234,\n  "seed": 42,\n  "val_loss": 2.0262,\n}\n',
+}
+
+
+@pytest.mark.parametrize("text", PAIRS.values(), ids=list(PAIRS))
+def test_the_loss_of_a_score_on_another_line(text: str) -> None:
+    run = one(sample.header() + sample.training() + sample.export() + text)
+    assert (run.val_bpb, run.val_loss) == (1.20001234, 2.0262)
+    assert run.bytes_per_token == pytest.approx(2.4359, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "final_roundtrip_exact val_bpb:1.20001234\nema_val_loss: 2.0262\n",
+        "final_roundtrip_exact val_bpb:1.20001234\ntrain_loss: 2.0262\n",
+        "val_loss: 2.0262\n" + "\n" * 9 + "final_roundtrip_exact val_bpb:1.20001234\n",
+        "other val_loss:2.0262 val_bpb:1.2001\nfinal_roundtrip_exact val_bpb:1.20001234\n",
+    ],
+)
+def test_the_loss_of_another_score_is_not_taken(text: str) -> None:
+    run = one(sample.header() + sample.training() + sample.export() + text)
+    assert (run.val_bpb, run.val_loss) == (1.20001234, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "tokens"),
+    [
+        ("Val: 62,021,846 tokens", 62_021_846),
+        ("val tokens: 62,021,633", 62_021_633),
+        ("val:./data/fineweb10B_sp1024/fineweb_val_*.bin tokens:62021632", 62_021_632),
+        ("[eval] Loaded 62,021,846 tokens from fineweb_val_000000.bin", 62_021_846),
+        ("eval_tokens=1048576", 1_048_576),
+        ("ttt_sliding:start chunks=1893 chunk_tokens=32768 total_windows=969088 stride=64 lr=0.002", 62_021_632),
+        ("Loaded 100,000,000 tokens from fineweb_train_000000.bin", None),
+        ("Train: 100,000,000 tokens", None),
+        ("pass 1 done tokens_scored=7754688 time=52.1s", None),
+        ("ttt: doc 100 scored_tokens:123456", None),
+    ],
+)
+def test_the_number_of_validation_tokens(line: str, tokens: int | None) -> None:
+    head = "\n".join(x for x in sample.header().split("\n") if "val_loader" not in x)
+    assert one(head + line + "\n" + sample.training() + sample.export() + sample.ROUNDTRIP).val_tokens == tokens
+
+
+def test_the_number_of_tokens_on_the_line_of_the_score() -> None:
+    head = "\n".join(x for x in sample.header().split("\n") if "val_loader" not in x)
+    score = "sweep rank=8 tokens=1048576 val_loss=2.0262 val_bpb=1.20001234 elapsed=3.4s\n"
+    assert one(head + sample.training() + sample.export() + score).val_tokens == 1_048_576

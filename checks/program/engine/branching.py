@@ -51,6 +51,8 @@ class Branching(Statements):
                 left.append(self.gradients())
                 if flow is Flow.BREAK and self.frames[-1].breaks:
                     self.frames[-1].breaks[-1].append(dict(scope.vars))
+                if flow is Flow.CONTINUE and self.frames[-1].skips:
+                    self.frames[-1].skips[-1] = True
                 if flow is Flow.NEXT:
                     ends.append(dict(scope.vars))
         finally:

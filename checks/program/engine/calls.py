@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from checks.program.engine.attention import Attention
+from checks.program.engine.functions import FIELD
 from checks.program.engine.labels import Adapted, Flag, Uses
 from checks.program.engine.machine import MOST_CALLS
 from checks.program.engine.values import (
@@ -191,6 +192,14 @@ class Calls(Attention):
             self.concrete()  # shared by all calls
         return value
 
+    def _of_field(self, default: Value) -> Value:
+        """What ``dataclasses.field`` makes for one object: its default, or what its factory returns."""
+        spec = next((r for r in default.refs if isinstance(r, Instance) and r.external == FIELD), None)
+        if spec is None:
+            return default
+        factory = spec.attrs.get("default_factory")
+        return self.call(factory, [], {}, None) if factory is not None else spec.attrs.get("default", NOTHING)
+
     def instantiate(self, cls: ClassObject, args: list[Value], keywords: dict[str, Value]) -> Value:
         """Create an object of a user class."""
         instance = Instance(cls, line=self.line)
@@ -212,7 +221,7 @@ class Calls(Attention):
             for name in cls.fields:
                 default = instance.attrs.get(name) or cls.find(name)
                 if default is not None:
-                    instance.attrs[name] = default
+                    instance.attrs[name] = self._of_field(default)
             post = cls.find("__post_init__")
             if post is not None and post.refs and isinstance(post.refs[0], Function):
                 self.call_function(post.refs[0], [owner], {}, cls)

@@ -136,6 +136,12 @@ class Extents(Summaries):
         elements = any(isinstance(x, Flag) and x.name == unit for x in value.labels)
         return elements and not value.symbols and not self.loops and not self.while_loops
 
+    def beyond(self, value: Value, limit: object) -> bool:
+        """Whether a number counts the tokens of the whole stream and a limit is less than any export has."""
+        return (
+            isinstance(limit, (int, float)) and limit < _PART and not is_cut(value.labels) and self._counts_all(value)
+        )
+
     def bounded(self, op: type[ast.operator], left: Value, right: Value, labels: Labels) -> Labels:
         """Labels of a result, without what its operands prove of their size and the result does not keep."""
         if not labels:

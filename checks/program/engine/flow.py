@@ -18,10 +18,12 @@ class Flow(enum.Enum):
 
 
 class Frame:
-    """What a function body has returned so far, and the variables at the breaks of the running loops."""
+    """What a function body has returned so far, the variables at the breaks of the running loops, and which of these
+    loops may have gone on to their next iteration in the running one."""
 
-    __slots__ = ("breaks", "result")
+    __slots__ = ("breaks", "result", "skips")
 
     def __init__(self) -> None:
         self.result: Value | None = None
         self.breaks: list[list[dict[str, Value]]] = []
+        self.skips: list[bool] = []

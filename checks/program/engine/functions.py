@@ -30,6 +30,8 @@ from checks.program.engine.values import (
     merge_symbols,
 )
 
+FIELD = "dataclasses.field"
+
 
 class Functions(Library):
     """Models of Python functions, by the last part of their name."""
@@ -276,6 +278,14 @@ class Functions(Library):
         instance = Instance(None, "argparse.ArgumentParser", self.line)
         instance.attrs["__space__"] = Value(refs=(Instance(None, "namespace", self.line),))
         return Value(refs=(instance,))
+
+    def _fn_field(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        """``dataclasses.field``: kept as it is until an object is made."""
+        if name != FIELD:
+            return None
+        spec = Instance(None, FIELD, self.line)
+        spec.attrs.update(keywords)
+        return Value(refs=(spec,))
 
     def _fn_SimpleNamespace(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
         instance = Instance(None, "namespace", self.line)

@@ -35,6 +35,7 @@ class Loops(Branching):
     ) -> Flow:
         frame = self.frames[-1]
         frame.breaks.append([])
+        frame.skips.append(False)
         maybe = self.maybe
         flow = Flow.NEXT
         ended = False
@@ -47,7 +48,10 @@ class Loops(Branching):
             if not certain and k > 0 and isinstance(element, Value):
                 self._widen(node, scope, symbol)
             bind(element)
+            frame.skips[-1] = False
             flow = self.block(node.body, scope)
+            if flow is Flow.RAISE and frame.skips[-1]:
+                flow = Flow.CONTINUE  # what no branch before took is an error, which ends no run that logs a score
             if symbol is not None:
                 self.loops.pop()
             self.passes.pop()
@@ -61,6 +65,7 @@ class Loops(Branching):
                 break
         self.maybe = maybe
         broken = frame.breaks.pop()
+        frame.skips.pop()
         self.loop_exit(id(node), node.lineno)
         if flow in (Flow.RETURN, Flow.RAISE) and not broken:
             return flow

@@ -320,6 +320,8 @@ class Operators(Calls):
                 return bool(_COMPARE[type(op)](left.const, right.const))
             except (KeyError, TypeError):
                 return UNKNOWN
+        if right.known and self.beyond(left, right.const):
+            return {ast.Gt: True, ast.GtE: True, ast.Lt: False, ast.LtE: False, ast.Eq: False}.get(type(op), UNKNOWN)
         if isinstance(op, (ast.In, ast.NotIn)) and left.known:
             for ref in right.refs:
                 if isinstance(ref, Sequence) and ref.exact and all(i.known for i in ref.items):

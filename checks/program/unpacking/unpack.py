@@ -148,7 +148,7 @@ def _running_places(tree: ast.Module) -> tuple[dict[int, str], bool]:
     starts: dict[int, str] = {}
     for node in of(tree, _NAMING):
         if isinstance(node, ast.Name):
-            name = node.id
+            name = "" if isinstance(node.ctx, ast.Store) else node.id
         elif isinstance(node, ast.Attribute):
             name = "" if node.attr in ("eval", "marshal") else node.attr
         elif isinstance(node, ast.alias):

@@ -37,7 +37,7 @@ def proved(case: Case, say: Verdicts) -> Finding | None:
     """
     program = case.program
     trace = program.trace
-    if trace is None or trace.exhausted or not program.reports or program.not_understood or not _printed(case):
+    if trace is None or trace.exhausted or not program.reports or program.not_understood or not printed(case):
         return None
     flags = {x for r in program.reports for x in r.labels if isinstance(x, Flag)}
     if any(x.name in ("capped", "plus-each") or (x.name == "scaled" and not _is_unit(x.detail[2])) for x in flags):
@@ -59,7 +59,7 @@ def proved(case: Case, say: Verdicts) -> Finding | None:
     )
 
 
-def _printed(case: Case) -> bool:
+def printed(case: Case) -> bool:
     """Whether every score that counts stands on a line that a report of the program begins: another script may print others."""
     begun = {_first_word(r.template) for r in case.program.reports} - {""}
     return all(_first_word(str(r.details.get("score_label", ""))) in begun for r in counted(case).runs)

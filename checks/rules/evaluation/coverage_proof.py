@@ -6,10 +6,12 @@ import ast
 from collections.abc import Collection, Iterator
 
 from checks.program.engine.labels import Flag
+from checks.program.nodes import nodes
 from checks.program.program import Program
 from checks.program.trace import Reach, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
+from checks.rules.evaluation.byte_accounting_proof import printed
 from checks.rules.evaluation.coverage_code import gathers, scoring_loops
 from checks.verdict import Finding
 
@@ -19,18 +21,18 @@ def proved(case: Case, say: Verdicts) -> Finding | None:
 
     The proof asks that no part was taken of the files or of the tokens, that every loop that selects tokens is bounded
     by their number alone, that it steps by what its body uses, that nothing ends it or skips an iteration under a
-    condition that is open, and that the ranks' sums are gathered.
+    condition that is open, that the ranks' sums are gathered, and that the script prints the logs' scores.
     """
     program = case.program
     trace = program.trace
-    if trace is None or trace.exhausted or not program.reports or program.not_understood:
+    if trace is None or trace.exhausted or not program.reports or program.not_understood or not printed(case):
         return None
     scores = [s for s in ordering.headline_scores(program) if any(d.source == "val" for d in s.targets)]
     if not scores:
         return None
     loops: dict[int, Reach] = {}
     for score in scores:
-        selecting = _selecting(trace, score)
+        selecting = _selecting(program, trace, score)
         if selecting is None:
             return None
         loops |= selecting
@@ -48,9 +50,10 @@ def proved(case: Case, say: Verdicts) -> Finding | None:
     )
 
 
-def _selecting(trace: Trace, score: ScoreEvent) -> dict[int, Reach] | None:
+def _selecting(program: Program, trace: Trace, score: ScoreEvent) -> dict[int, Reach] | None:
     """The loops that select the tokens of a score; None where one is cut short or nothing is known of it."""
-    if any(isinstance(x, Flag) and x.name in ("cut", "partial") for x in score.used):
+    cuts = [x for x in score.used if isinstance(x, Flag) and x.name in ("cut", "partial")]
+    if any(x.name == "partial" or not _of_layers(program, x) for x in cuts):
         return None
     found: dict[int, Reach] = {}
     for data in score.targets:
@@ -63,6 +66,18 @@ def _selecting(trace: Trace, score: ScoreEvent) -> dict[int, Reach] | None:
             found[loop] = reach
     running = {loop for loop, _ in score.loops}
     return found if running & set(found) else None
+
+
+def _of_layers(program: Program, cut: Flag) -> bool:
+    """Whether a limit is one on the layers of a model: it stands where a module is made, which holds no tokens."""
+    tree = program.trees.get(str(cut.detail))
+    classes = [n for n in nodes(tree) if isinstance(n, ast.ClassDef)] if tree is not None else []
+    made = [f for c in classes if _is_module(c) for f in c.body if isinstance(f, ast.FunctionDef)]
+    return any(f.name == "__init__" and _holds(f, cut.line) for f in made)
+
+
+def _is_module(node: ast.ClassDef) -> bool:
+    return any(ast.unparse(base).rpartition(".")[2] == "Module" for base in node.bases)
 
 
 def _steps_fit(program: Program, reach: Reach) -> bool:
@@ -90,8 +105,12 @@ def _may_skip(program: Program, loops: Collection[Reach]) -> Iterator[bool]:
     for path, loop in scoring_loops(program):
         if not any(r.place.file == path and loop.lineno <= r.place.line < loop.body[0].lineno for r in loops):
             continue
+        inner = [n for n in ast.walk(loop) if isinstance(n, (ast.For, ast.While)) and n is not loop]
+        others = [n for n in inner if not any(path == f and _holds(n, line) for f, line in lines)]  # e.g. that adapt
         for node in ast.walk(loop):
             if not isinstance(node, ast.If) or (path, node.lineno) not in program.trace.executed:
+                continue
+            if any(_holds(other, node.lineno) for other in others):
                 continue
             leaves = [n for n in node.body if isinstance(n, (ast.Break, ast.Continue, ast.Return))]
             if any((path, n.lineno) in program.trace.executed for n in leaves) and not _empty(node.test):

@@ -25,13 +25,32 @@ def undecidable(case: Case, say: Verdicts) -> Finding | None:
         return say.unknown(
             f"The code could not be analysed: {program.failure}.", where, "A script that a parser can read."
         )
+    if _is_empty(program):
+        return say.not_applicable("The script is empty: there is no code to check.")
     if not program.trace.exhausted:
+        if _without_score(case):
+            return say.not_applicable(
+                "No score is claimed, no log shows one, and the script prints none: there is none to judge."
+            )
         return say.unknown(
             "No statement was found that scores validation tokens and prints a val_bpb.",
             where,
             "An evaluation that can be followed from the validation tokens to the printed val_bpb.",
         )
     return say.unknown(f"The code was not followed to its end: {program.trace.exhausted}.", where, "Simpler code.")
+
+
+def _is_empty(program: Program) -> bool:
+    """Whether the headline script holds no statement."""
+    tree = program.trees.get(program.headline or "")
+    return tree is not None and not tree.body
+
+
+def _without_score(case: Case) -> bool:
+    """Whether neither the author nor a log names a score."""
+    claims = case.submission.claims
+    named = claims.val_bpb is not None or claims.title_val_bpb is not None or claims.readme_val_bpb
+    return not (named or claims.seed_scores or claims.json_error or any(run.scores for run in case.submission.runs))
 
 
 def unread(case: Case, say: Verdicts) -> Finding | None:

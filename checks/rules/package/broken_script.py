@@ -29,6 +29,10 @@ def check(case: Case) -> Finding:
         return say.unknown(
             f"Whether {submission.script} compiles could not be checked: {why}.", [at(case, submission.script, 1, why)]
         )
+    if not script.error and not script.text.strip():
+        return say.fail(
+            f"{script.path} is empty: nothing runs.", [at(case, script.path, 1, "empty")], "Submit the script that ran."
+        )
     if not script.error:
         others = [s for s in program.scripts.values() if s is not script and _refused(s)]
         if others:
