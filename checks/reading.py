@@ -28,6 +28,7 @@ MAX_LOGS = 200
 _NATIVE_SUFFIXES = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".cu", ".cuh", ".rs")
 _TEXT_SUFFIXES = (".sh", ".bash", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".json", ".txt", ".md")
 CODE_SUFFIXES = frozenset((".py", ".pyx", *_NATIVE_SUFFIXES, *_TEXT_SUFFIXES))
+_RUNS = re.compile(rb"\brun_path\b|\bsubprocess\b|\bos\.(?:exec|spawn|system)|\bexec\(|\btorchrun\b")
 PYTHON_SUFFIXES = (".py", ".pyw")
 
 T = TypeVar("T")
@@ -122,7 +123,9 @@ def read(
         "configuration",
         lambda: told(
             environment,
-            effective_configuration(environment, commands, runs, overrides, script or ""),
+            effective_configuration(
+                environment, commands, runs, overrides, script or "", _launchers(python, script)
+            ),
             runs,
             *_described(files, submission.path),
         ),
@@ -146,6 +149,12 @@ def read(
         notes=tuple(notes),
     )
     return Reading(read, program, why, clock.seconds)
+
+
+def _launchers(python: Mapping[str, bytes], script: str | None) -> frozenset[str]:
+    """Scripts of the folder that name the headline script and run a file."""
+    name = (script or "").rsplit("/", 1)[-1].encode()
+    return frozenset(p for p, text in python.items() if script and p != script and name in text and _RUNS.search(text))
 
 
 def _described(files: Mapping[str, SourceFile], folder: str) -> tuple[str, str]:

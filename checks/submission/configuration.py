@@ -6,7 +6,7 @@ The log is the best witness of what ran; a command that says otherwise is a conf
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from checks.program.program import EnvConstant
 from checks.submission.model import Run, RunCommand, Setting
@@ -31,6 +31,7 @@ def effective_configuration(
     runs: Sequence[Run],
     overrides: Mapping[str, str],
     script: str = "",
+    launchers: Collection[str] = (),
 ) -> Mapping[str, Setting]:
     """Resolve every environment constant of the script, and every variable that the command or the user sets.
 
@@ -40,9 +41,10 @@ def effective_configuration(
         runs: runs of the submission's logs; complete ones count, or all when none is complete.
         overrides: the user's ``--env NAME=VALUE``.
         script: the script's path, to name the place of defaults.
+        launchers: other scripts of the folder that run it; what a command gives to one of them, it passes on.
     """
     counting = [run for run in runs if run.complete] or list(runs)
-    command = _headline_command(commands, script)
+    command = _headline_command(commands, script, launchers)
     constants: dict[str, EnvConstant] = {}
     for constant in environment:
         if constant.known:
@@ -55,11 +57,12 @@ def effective_configuration(
     return {name: setting for name, setting in settings.items() if name not in computed or setting.from_ != "default"}
 
 
-def _headline_command(commands: Sequence[RunCommand], script: str) -> RunCommand | None:
-    """The best-ranked command of this script; an environment listed without a command counts when there is none."""
-    fitting = [c for c in commands if c.script is None or not script or c.script == script]
-    with_script = [c for c in fitting if c.script is not None]
-    return min(with_script or fitting, key=lambda c: c.rank, default=None)
+def _headline_command(commands: Sequence[RunCommand], script: str, launchers: Collection[str]) -> RunCommand | None:
+    """The best-ranked command of this script, else of a launcher of it, else an environment listed without a command."""
+    own = [c for c in commands if c.script is not None and (not script or c.script == script)]
+    launched = [c for c in commands if c.script in launchers]
+    listed = [c for c in commands if c.script is None]
+    return min(own or launched or listed, key=lambda c: c.rank, default=None)
 
 
 def _setting(
