@@ -14,7 +14,9 @@ from checks.program.engine.values import (
     UNKNOWN,
     Cell,
     External,
+    Heap,
     Instance,
+    Mapping,
     Sequence,
     Value,
     join,
@@ -126,8 +128,26 @@ class Tensors(Functions):
         """Mark a value of a position that depends on tokens after it; keys that hold no tokens are none."""
         if not acausal or not (len(args) < 2 or data_of(merge_labels(args[1:2]))):
             return result
-        flag = frozenset({Flag("acausal", self.line, (self.file, what))})
+        name = "acausal-memory" if len(args) > 1 and self._from_elsewhere(args[0], args[1]) else "acausal"
+        flag = frozenset({Flag(name, self.line, (self.file, what))})
         return Value(result.const, result.refs, result.labels | flag, result.symbols)
+
+    def _from_elsewhere(self, queries: Value, keys: Value) -> bool:
+        """Whether modules that are no part of the running one made the queries or the keys, but not both."""
+        apart = {x.ident for x in queries.labels ^ keys.labels if isinstance(x, Uses)}
+        if not apart or not self.modules_active:
+            return False
+        own: set[int] = set()
+        stack: list[Heap] = [self.modules_active[-1]]
+        while stack:
+            heap = stack.pop()
+            if heap.ident in own:
+                continue
+            own.add(heap.ident)
+            held = heap.attrs.values() if isinstance(heap, Instance) else ()
+            held = heap.items if isinstance(heap, Sequence) else heap.items.values() if isinstance(heap, Mapping) else held
+            stack.extend(r for value in held for r in value.refs)
+        return not apart <= own
 
     def _fn_clamp(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         """A cap on losses: the largest value that is let through, in nats."""

@@ -55,6 +55,13 @@ def check(case: Case) -> Finding:
     unknown = ordering.undecidable(case, say)
     if unknown is not None:
         return unknown
+    memory = sorted({x for s in scores for x in s.used if isinstance(x, Flag) and x.name == "acausal-memory"})
+    if memory:
+        return say.unknown(
+            "A position attends to all of another sequence; whether that holds later tokens was not followed.",
+            ordering.unique(program.at(x.detail[0], x.line, "attends to another sequence", "score") for x in memory),
+            "Show in the README that the other sequence is of earlier tokens only.",
+        )
     return say.passed(
         "No attention, recurrence or convolution over later positions was found on the way to the headline."
     )
