@@ -123,9 +123,7 @@ def read(
         "configuration",
         lambda: told(
             environment,
-            effective_configuration(
-                environment, commands, runs, overrides, script or "", _launchers(python, script)
-            ),
+            effective_configuration(environment, commands, runs, overrides, script or "", _launchers(python, script)),
             runs,
             *_described(files, submission.path),
         ),

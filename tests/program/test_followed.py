@@ -281,3 +281,36 @@ def test_the_split_is_longer_than_a_row() -> None:
     program = analysed(train=LOAD + SHORT)
     assert program.trace is not None
     assert {d.source for s in program.trace.scores.values() for d in s.targets} == {"val"}
+
+
+CROSS = """
+class Cross(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q, self.kv = nn.Linear(512, 512), nn.Linear(512, 1024)
+
+    def forward(self, x, memory):
+        k, v = self.kv(memory).chunk(2, dim=-1)
+        return F.scaled_dot_product_attention(self.q(x), k, v)
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.emb, self.coarse, self.cross = nn.Embedding(1024, 512), nn.Linear(512, 512), Cross()
+
+    def forward(self, x, y):
+        h = self.emb(x)
+        return F.cross_entropy(self.cross(h, {memory}) @ self.emb.weight.T, y)
+
+evaluate(Model(), load("fineweb_val_*.bin"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("memory", "flag"), [("h", "acausal"), ("self.coarse(h)[:, ::8].roll(1, 1)", "acausal-memory")]
+)
+def test_attention_to_another_sequence_is_not_attention_to_later_positions(memory: str, flag: str) -> None:
+    program = analysed(train=LOAD + CROSS.format(memory=memory))
+    assert program.trace is not None
+    used = {x for r in program.reports for i in r.scores for x in program.trace.scores[i].used}
+    assert {x.name for x in used if isinstance(x, Flag) and x.name.startswith("acausal")} == {flag}

@@ -85,6 +85,15 @@ def test_command_of_another_script_does_not_count() -> None:
     assert resolve((other,))["NUM_LAYERS"].value == "10"
 
 
+def test_a_launcher_passes_on_what_its_command_sets() -> None:
+    launch = RunCommand("README.md", 5, script="launch.py", environment={"NUM_LAYERS": "7"})
+    listed = RunCommand("README.md", 9, environment={"NUM_LAYERS": "8"})
+    environment = (EnvConstant("NUM_LAYERS", "10", 3),)
+    found = effective_configuration(environment, (launch, listed), (), {}, "train_gpt.py", {"launch.py"})
+    assert found["NUM_LAYERS"].value == "7"
+    assert effective_configuration(environment, (launch, listed), (), {}, "train_gpt.py")["NUM_LAYERS"].value == "8"
+
+
 def test_variables_that_the_script_does_not_list_are_kept() -> None:
     command = RunCommand("README.md", 5, script="train_gpt.py", environment={"OMP_NUM_THREADS": "1"})
     assert resolve((command,))["OMP_NUM_THREADS"].value == "1"

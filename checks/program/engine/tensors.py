@@ -144,8 +144,13 @@ class Tensors(Functions):
             if heap.ident in own:
                 continue
             own.add(heap.ident)
-            held = heap.attrs.values() if isinstance(heap, Instance) else ()
-            held = heap.items if isinstance(heap, Sequence) else heap.items.values() if isinstance(heap, Mapping) else held
+            held: list[Value] = []
+            if isinstance(heap, Instance):
+                held += heap.attrs.values()
+            elif isinstance(heap, Sequence):
+                held += heap.items
+            elif isinstance(heap, Mapping):
+                held += heap.items.values()
             stack.extend(r for value in held for r in value.refs)
         return not apart <= own
 
