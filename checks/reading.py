@@ -132,7 +132,7 @@ def read(
     clock.mark("configuration")
     program = steps.take(
         "program",
-        lambda: _program(front, configuration, runs, claims, notes),
+        lambda: _program(front, configuration, runs, claims, commands, notes),
         lambda why: Program(front.scripts if front is not None else {}, script, why),
     )
     clock.mark("program")
@@ -175,6 +175,7 @@ def _program(
     configuration: Mapping[str, Setting],
     runs: tuple[Run, ...],
     claims: Claims,
+    commands: Sequence[RunCommand],
     notes: Sequence[str],
 ) -> Program:
     from checks.program import analyse
@@ -183,7 +184,7 @@ def _program(
         why = next((n for n in reversed(notes) if n.startswith("parse ")), "the scripts could not be read")
         return Program(failure=why)
     claimed = [c for c in (claims.val_bpb, claims.title_val_bpb, *claims.readme_val_bpb[:3]) if c]
-    return analyse.analyse(front, configuration, runs, claimed)
+    return analyse.analyse(front, configuration, runs, claimed, commands)
 
 
 def _first_script(python: Mapping[str, bytes], why: str) -> tuple[str | None, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from checks.program import branches, order, parse, source
@@ -13,8 +13,9 @@ from checks.program.environment import environment as read_environment
 from checks.program.imports import imports as read_imports
 from checks.program.imports import local_files
 from checks.program.program import EnvConstant, Program, Script
+from checks.program.trace import Trace
 from checks.program.unpacking.unpack import unpack
-from checks.submission.model import Run, Setting
+from checks.submission.model import Run, RunCommand, Setting
 
 #: What torchrun sets on 8 GPUs, seen from rank 0: the rules are about such a run.
 LAUNCH = {
@@ -28,6 +29,7 @@ LAUNCH = {
 _NATIVE = (".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".rs")
 _MAX_SCRIPT = 4_000_000
 _MAX_MODULES = 24
+_MOST_COMMANDS = 2  # other commands that are tried
 _NEAR = 0.002  # a mean and its rounded claim differ by less than this share
 
 
@@ -124,9 +126,17 @@ def environment(files: Mapping[str, bytes], headline: str | None) -> tuple[EnvCo
 
 
 def analyse(
-    front: Front, configuration: Mapping[str, Setting], runs: Sequence[Run] = (), claimed: Sequence[float] = ()
+    front: Front,
+    configuration: Mapping[str, Setting],
+    runs: Sequence[Run] = (),
+    claimed: Sequence[float] = (),
+    commands: Sequence[RunCommand] = (),
 ) -> Program:
-    """Interpret the headline script under the effective configuration."""
+    """Interpret the headline script under the effective configuration.
+
+    Where that does not print the logs' final label, the conditions around the label and the options of the author's
+    other commands say what else ran: training and evaluation are often two commands of one script.
+    """
     if front.headline is None:
         return Program(front.scripts, None, "no script was found in the folder", not_understood=front.not_understood)
     tree = front.trees.get(front.headline)
@@ -145,15 +155,16 @@ def analyse(
     machine = Interpreter({**settings, **launch}, front.trees)
     machine.run(front.headline)
     inferred: dict[str, str] = {}
-    if label and not order.prints(machine.trace, label):
-        inferred = branches.settings_that_reach(tree, label, front.scripts[front.headline].environment, settings)
-        if inferred:
-            again = Interpreter({**settings, **inferred, **launch}, front.trees)
-            again.run(front.headline)
-            if order.prints(again.trace, label):
-                machine = again
-            else:
-                inferred = {}
+    if not _found(machine.trace, label):
+        environment = front.scripts[front.headline].environment
+        reaching = branches.settings_that_reach(tree, label, environment, settings) if label else {}
+        for more in [reaching, *_options(commands, front.headline, settings)]:
+            if more:
+                again = Interpreter({**_without_options(settings, more), **more, **launch}, front.trees)
+                again.run(front.headline)
+                if _found(again.trace, label):
+                    machine, inferred = again, more
+                    break
     reports = order.headline(machine.trace, label)
     if machine.trace.exhausted and (not label or not order.prints(machine.trace, label)):
         reports = []  # what was reached is not the number that counts
@@ -161,6 +172,27 @@ def analyse(
         front.scripts, front.headline, "", machine.trace, tuple(reports), front.native, front.not_understood,
         {**off, **inferred}, front.trees,
     )  # fmt: skip
+
+
+def _found(trace: Trace, label: str) -> bool:
+    """Whether a report prints the logs' final label; without logs, whether anything is reported."""
+    return order.prints(trace, label) if label else bool(order.headline(trace))
+
+
+def _options(commands: Sequence[RunCommand], script: str, settings: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The options of other commands of the script."""
+    tried = [{name: value for name, value in settings.items() if name.startswith("-")}]
+    for command in commands:
+        flags = dict(command.flags)
+        if command.script == script and flags and flags not in tried and len(tried) <= _MOST_COMMANDS:
+            tried.append(flags)
+            yield flags
+
+
+def _without_options(settings: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Settings without the options of a command where those of another take their place."""
+    replaced = any(name.startswith("-") for name in more)
+    return {name: value for name, value in settings.items() if not (replaced and name.startswith("-"))}
 
 
 def _world(runs: Sequence[Run]) -> dict[str, str]:

@@ -33,7 +33,7 @@ def effective_configuration(
     script: str = "",
     launchers: Collection[str] = (),
 ) -> Mapping[str, Setting]:
-    """Resolve every environment constant of the script, and every variable that the command or the user sets.
+    """Resolve every environment constant of the script, and every variable and option that the command or the user sets.
 
     Args:
         environment: the script's ``os.environ.get(NAME, default)`` calls.
@@ -54,6 +54,8 @@ def effective_configuration(
     settings = {
         name: _setting(name, constants.get(name), command, counting, overrides, script) for name in dict.fromkeys(names)
     }
+    if command is not None and (command.script == script or command.script in launchers):
+        settings |= {name: Setting(value, f"{command.file}:{command.line}") for name, value in command.flags.items()}
     return {name: setting for name, setting in settings.items() if name not in computed or setting.from_ != "default"}
 
 

@@ -150,7 +150,8 @@ class Setting:
 
 @dataclass(frozen=True)
 class RunCommand:
-    """One way the author says the script is run. ``environment`` holds NAME -> value of assignments and exports.
+    """One way the author says the script is run. ``environment`` holds NAME -> value of assignments and exports,
+    ``flags`` the options that it gives to the script, as ``--name`` -> value ("" for a switch).
 
     ``rank`` orders several commands: the lowest is the headline's, the rest are ablations, smoke tests or other seeds.
     """
@@ -165,6 +166,7 @@ class RunCommand:
     rank: int = 0
     why: str = ""
     lines: Mapping[str, int] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

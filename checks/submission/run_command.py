@@ -43,6 +43,8 @@ _JSON_COMMAND = re.compile(r"(?:command|cmd|run|launch|reproduce)", re.IGNORECAS
 _JSON_ENVIRONMENT = re.compile(
     r"^(?:env|env_vars|environment|environment_variables|run_env|config_env)$", re.IGNORECASE
 )
+_FLAG = re.compile(r"--?[A-Za-z][\w-]{0,60}(?:=.*)?|--", re.DOTALL)
+_MOST_FLAGS = 200
 _SETTINGS_BLOCK = 3  # a block of so many NAME=value lines and no command is a configuration
 
 
@@ -168,8 +170,19 @@ def _command(
             count = match[1] or following
             nproc = int(count) if count.isascii() and count.isdigit() and len(count) < 6 else None
     return RunCommand(
-        path, line, text[:2000], _in_folder(script, files), launcher=names[0].rsplit("/", 1)[-1], nproc=nproc
-    )
+        path, line, text[:2000], _in_folder(script, files), launcher=names[0].rsplit("/", 1)[-1], nproc=nproc,
+        flags=_flags(words[words.index(script) + 1 :]),
+    )  # fmt: skip
+
+
+def _flags(words: Sequence[str]) -> dict[str, str]:
+    """Options after the script: ``--name=value``, ``--name value`` and switches."""
+    flags: dict[str, str] = {}
+    for word, following in zip(words[:_MOST_FLAGS], [*words[1:], "--"], strict=False):
+        if _FLAG.fullmatch(word):
+            name, _, value = word.partition("=")
+            flags[name] = (value if "=" in word else "" if _FLAG.fullmatch(following) else following)[:300]
+    return flags
 
 
 def _ranked(
@@ -208,6 +221,7 @@ def _ranked(
         rank,
         "; ".join(why),
         dict(lines),
+        command.flags,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from checks.program.analyse import analyse, front
 from checks.program.engine.labels import Flag
 from checks.program.program import Program
+from checks.submission.model import RunCommand, Setting
 
 LOAD = """
 import glob, sys, math, importlib
@@ -314,3 +315,38 @@ def test_attention_to_another_sequence_is_not_attention_to_later_positions(memor
     assert program.trace is not None
     used = {x for r in program.reports for i in r.scores for x in program.trace.scores[i].used}
     assert {x.name for x in used if isinstance(x, Flag) and x.name.startswith("acausal")} == {flag}
+
+
+OPTIONS = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--eval", action="store_true")
+parser.add_argument("--files", type=str, default="fineweb_train_*.bin")
+parser.add_argument("--whole", dest="whole", action="store_true", default=True)
+parser.add_argument("--part", dest="whole", action="store_false")
+args = parser.parse_args()
+if args.eval and args.whole:
+    evaluate(GPT(), load(args.files))
+elif args.eval:
+    evaluate(GPT(), load("fineweb_train_*.bin"))
+"""
+EVALUATES = {"--eval": "", "--files": "fineweb_val_*.bin"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "source"),
+    [({}, None), (EVALUATES, "val"), ({"--eval": ""}, "train"), ({**EVALUATES, "--part": ""}, "train")],
+)
+def test_options_of_the_command(flags: dict[str, str], source: str | None) -> None:
+    configuration = {name: Setting(value, "README.md:1") for name, value in flags.items()}
+    program = analyse(front({"train.py": (LOAD + OPTIONS).encode()}, "train.py"), configuration)
+    assert program.trace is not None
+    sources = {d.source for s in program.trace.scores.values() for d in s.targets}
+    assert sources == ({source} if source else set())
+
+
+def test_the_command_that_evaluates_is_found() -> None:
+    commands = [RunCommand("README.md", 9, script="train.py", flags=EVALUATES)]
+    program = analyse(front({"train.py": (LOAD + OPTIONS).encode()}, "train.py"), {}, (), (), commands)
+    assert scored(program)
+    assert program.inferred == EVALUATES

@@ -100,3 +100,9 @@ def test_shared_environment_placeholders_and_substitutions() -> None:
     assert best({"run.sh": shell}).environment == {"COMMON": "A=1 B=x|y  C=3", "A": "1", "B": "x|y", "C": "3"}
     readme = "```\nSEED=<42|1337> T=$(find . -name a | head -1) \\\nEMA=1 torchrun --nproc_per_node=8 train_gpt.py\n```"
     assert best({"README.md": readme}).environment == {"EMA": "1"}
+
+
+def test_options_after_the_script() -> None:
+    readme = "# Run\n\n```bash\nSEED=1 python train_gpt.py --eval --lr=0.1 --stride 64 -q -1 | tee log\n```\n"
+    command = best({"README.md": readme})
+    assert dict(command.flags) == {"--eval": "", "--lr": "0.1", "--stride": "64", "-q": "-1"}

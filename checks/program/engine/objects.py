@@ -205,14 +205,21 @@ class Objects(Gradients):
                 dest = keywords["dest"].const if "dest" in keywords else names[-1].lstrip("-").replace("-", "_")
                 action = keywords.get("action")
                 default = keywords.get("default")
+                switch = {"store_true": True, "store_false": False}.get(str(action.const) if action is not None else "")
                 if default is None:
-                    default = Value(False) if action is not None and action.const == "store_true" else NONE
+                    default = Value(not switch) if switch is not None else NONE
                 kind = keywords.get("type")
+                given = next((self.environment[n] for n in names if n in self.environment and n.startswith("-")), None)
+                if given is not None:
+                    default = Value(switch) if switch is not None else self.string(given)
                 if kind is not None and default.known and default.const is not None:
                     default = self.call(kind, [default], {}, None)
                 for target in space.refs:
                     if isinstance(target, Instance) and isinstance(dest, str):
-                        target.attrs[dest] = default
+                        first = (
+                            given is None and dest in target.attrs
+                        )  # of two options with one name, the first decides
+                        target.attrs[dest] = target.attrs[dest] if first else default
             return NOTHING
         if name == "parse_args":
             return space

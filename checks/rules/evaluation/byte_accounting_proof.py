@@ -67,7 +67,7 @@ def printed(case: Case) -> bool:
 
 def _first_word(text: str) -> str:
     found = _WORD.match(text.strip())
-    return base_label(found[0]) if found else ""
+    return base_label(found[0]).removesuffix("_val") if found else ""
 
 
 def _is_unit(constant: float) -> bool:
