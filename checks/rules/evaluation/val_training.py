@@ -14,6 +14,12 @@ CODE = "val-training"
 _VAL_ONLY = re.compile(r"val[-_ ]?only|valonly|train(?:ing)? on (?:the )?val", re.I)
 _VAL_FILES = re.compile(r"fineweb_val|(?:^|/)val[_*]")
 _LINK = re.compile(r"ln\s+-s\w*\s+\S*fineweb_val\S*\s+\S*fineweb_train", re.I)
+_ADMITS = re.compile(
+    r"val(?:idation)?[- ]only training\b|\btrain(?:ed|ing)?(?: data pointed)? (?:only )?(?:on|at) (?:the )?"
+    r"val(?:idation)? (?:shard|split)\b",
+    re.I,
+)
+_DENIES = re.compile(r"\b(?:no|not|non|never|without|instead|unlike|legal|illegal|allowed)\b|n't\b", re.I)
 _README_BYTES = 200_000
 
 
@@ -102,6 +108,8 @@ def _told(case: Case) -> list[Evidence]:
         for number, row in enumerate(text.splitlines(), 1):
             if _LINK.search(row):
                 rows.append(Evidence(readme.path, number, number, "", what, row[:200], "source"))
+            elif _ADMITS.search(row[:2000]) and not _DENIES.search(row[:2000]):
+                rows.append(Evidence(readme.path, number, number, "", "says so", row[:200], "source"))
     for run in case.submission.runs:
         dataset = str(run.settings.get("dataset", run.settings.get("train_loader_dataset", "")))
         if _VAL_ONLY.search(dataset):
