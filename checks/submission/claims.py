@@ -84,7 +84,7 @@ def read_claims(files: Mapping[str, SourceFile], title: str | None, folder: str)
     unclaimed = ""
     if bpb is None and (key := taken_back or no_claim.said_open(data, [keys[0] for keys in _SCORE_KEYS])):
         unclaimed = f"{path}:{no_claim.line_of(text, key)}"
-    elif bpb is None and readme and (line := no_claim.pending(readme_text)):
+    elif bpb is None and readme and (line := no_claim.pending(readme_text) or no_claim.aside(readme_text, json_file)):
         unclaimed = f"{readme[0]}:{line}"
     track = facts["track"]
     words = (track or "", str(data.get("submission_type", "")), str(data.get("status", "")), str(data.get("type", "")))

@@ -1,6 +1,7 @@
 """Where an author says that there is no score (yet, or any more): a null in submission.json, a README that waits for a run.
 
-Silence is no such statement: a folder without submission.json is judged as if it claimed its score.
+Silence is no such statement: a folder without submission.json is judged as if it claimed its score. One whose README
+calls it a non-record analysis, and names no score of its own, claims none (#1147).
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ _PENDING = re.compile(
     r"\b(?:val[_ ]?bpb|bpb|score|status|results?)\b[^|]{0,80}"
     r"(?<![a-z])(?:tbd|tba|pending|awaiting|not yet|to be determined)(?![a-z])",
     re.IGNORECASE,
+)
+_ASIDE = re.compile(r"\bnon[-_ ]?record\b", re.IGNORECASE)
+_STUDY = re.compile(
+    r"\b(?:analy(?:sis|tical)|diagnostics?|negative results?|post[-_ ]?mortem|tooling)\b", re.IGNORECASE
 )
 _TOP_LINES = 25
 _MAX_LINE = 500
@@ -47,5 +52,18 @@ def pending(readme: str) -> int:
     """The line at the top of a README that says that the result is still to come; 0 when none does."""
     for number, line in enumerate(readme.split("\n", _TOP_LINES)[:_TOP_LINES], 1):
         if _PENDING.search(line[:_MAX_LINE]):
+            return number
+    return 0
+
+
+def aside(readme: str, claimed: object) -> int:
+    """The line at the top of a README that says that this is a non-record study (analysis, tooling); 0 when none does.
+
+    A submission.json (``claimed``) is there to make a claim: its silence says nothing.
+    """
+    if claimed:
+        return 0
+    for number, line in enumerate(readme.split("\n", _TOP_LINES)[:_TOP_LINES], 1):
+        if _ASIDE.search(line[:_MAX_LINE]) and _STUDY.search(line[:_MAX_LINE]):
             return number
     return 0

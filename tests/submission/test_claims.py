@@ -160,6 +160,12 @@ OLD_README = "# Old\n\nRetracting the reported 1.13112 BPB.\n"
         ({"name": "x", "val_bpb": "TBD"}, "", "submission.json:3", False),
         ({"name": "x", "val_bpb": 0.0}, "", "submission.json:3", False),
         ({}, "# x\n\n**val_bpb**: _pending H100 validation_\n", "README.md:3", False),
+        (
+            None,
+            "# x\n\nThis is a **non-record analytical submission**: the cache is not normalised.\n",
+            "README.md:3",
+            False,
+        ),
         ({}, "# x\n\n**Status: complete — compute grant pending.**\n\nTarget: 1.07 bpb.\n", "README.md:3", False),
     ],
 )
@@ -174,6 +180,8 @@ def test_an_author_who_says_that_there_is_no_score(data: Any, readme: str, where
         ({"status": "retracted", "val_bpb": 1.13}, ""),
         ({"name": "x", "val_bpb": None}, "**val_bpb: 1.0820** (3-seed mean)"),
         ({"name": "x"}, "A model."),
+        ({"name": "x"}, "A non-record analysis of caches."),
+        (None, "A non-record run on one GPU."),
         (None, ""),
     ],
 )

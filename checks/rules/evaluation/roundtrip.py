@@ -10,11 +10,12 @@ from checks.program.program import Program
 from checks.program.trace import Place, ReportEvent, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering, phases
-from checks.rules.places import at, name_run
+from checks.rules.places import at, name_run, of_run
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "roundtrip"
 _PROGRESS = re.compile(r"\bstep\b|train_time|\biter\b|\bepoch\b", re.I)
+_BEFORE = re.compile(r"pre[-_ ]?quant|post[-_ ]?ema|unquant|\bfp(?:16|32)\b|\bbf16\b|before quant", re.I)
 _BINARY = re.compile(r"""["'][wa]b|save""")
 
 
@@ -45,6 +46,14 @@ def check(case: Case) -> Finding:
             claimed,
             "Evaluate the compressed file to the end and claim that number.",
         )
+    earlier = _claimed_before_export(case)
+    if earlier:
+        weigh = say.warn if case.non_record else say.fail
+        return weigh(
+            "The claimed score is one of weights before export; the logs' scores of the artifact are others.",
+            earlier,
+            "Claim the score of the compressed file.",
+        )
     unknown = ordering.undecidable(case, say)
     if unknown is not None:
         return unknown
@@ -68,6 +77,25 @@ def _claimed_in_training(case: Case) -> list[Evidence]:
         at(case, r.log, s.line, f"{name_run(r)}: {s.val_bpb} at step {s.step}, before export", "report")
         for r, s in equal
     ]
+
+
+def _claimed_before_export(case: Case) -> list[Evidence]:
+    """Scores of weights before export that are the claim, where every complete log ends with another, worse one."""
+    claim, near = case.submission.claims.val_bpb, float(case.rulebook.constants["rounding_bpb"])
+    runs = [r for r in case.submission.runs if r.complete and r.val_bpb is not None]
+    if claim is None or not runs or any(r.val_bpb is None or r.val_bpb <= claim + near for r in runs):
+        return []
+    rows = []
+    for run in runs:
+        before = [
+            s for s in run.scores if (s.step is not None or _BEFORE.search(s.label)) and abs(s.val_bpb - claim) <= near
+        ]
+        rows += [
+            at(case, run.log, s.line, f"{name_run(run)}: {s.val_bpb}, before export", "report") for s in before[-1:]
+        ]
+        if before:
+            rows.append(of_run(case, run, "val_bpb", f"{name_run(run)}: {run.val_bpb}, of the artifact", "report"))
+    return rows
 
 
 def _raw(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[ScoreEvent]:

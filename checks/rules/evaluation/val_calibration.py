@@ -60,6 +60,9 @@ def _collected(case: Case, export: AdaptEvent) -> list[Evidence]:
     calls = [c for c in calls if (c.place.file, c.place.line) not in scoring] or calls
     kept = [c for c in trace.calls if c.name == "val-kept" and c.at < export.at and c.data & export.data]
     lines = {(c.place.file, c.place.line): c.place for c in kept}
+    for c in trace.calls:  # what a forward pass keeps whenever it runs is no evidence
+        if c.name == "val-kept" and c.at >= export.at:
+            lines.pop((c.place.file, c.place.line), None)
     return [
         *(case.program.evidence(c.place, "runs the model on validation tokens", "source") for c in calls[-2:]),
         *(case.program.evidence(p, "keeps what validation tokens gave", "source") for p in [*lines.values()][:2]),
