@@ -62,6 +62,10 @@ class Objects(Gradients):
             return Value(refs=(Sequence(owned, True),))
         if name == "state_dict":
             labels = frozenset(x for x in self.state(ref) if isinstance(x, (Adapted, Flag)))
+            held = frozenset().union(*(o.labels for o in (ref, *self.owned(ref))))
+            labels = frozenset(  # what a forward leaves on the module beside its weights is not exported
+                x for x in labels if not isinstance(x, Flag) or x.name != "decided-by" or x in held
+            )
             entry = Value(refs=(Cell(self.line, labels),), labels=labels)
             return Value(refs=(Mapping({}, entry, self.line),), labels=labels)
         if name == "load_state_dict":

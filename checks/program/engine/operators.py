@@ -176,6 +176,8 @@ class Operators(Calls):
         ratio = isinstance(constants[0], float) and 1.5 < constants[0] < 8 and constants[0] != int(constants[0])
         if op is ast.Mult and ratio and not any(isinstance(x, Uses) for x in others[0].labels):
             return frozenset({Flag("times-constant", self.line, (self.file, "/", constants[0], self.function))})
+        if self.maybe:  # for some tokens, as the branch decides
+            return NO_LABELS
         if op is ast.Add and isinstance(constants[0], int) and constants[0] > 0 and self.target_class(others[0].labels):
             plain = not any(isinstance(x, (Uses, Data)) for x in others[0].labels)
             return frozenset({Flag("plus-each", self.line, (self.file, constants[0]))}) if plain else NO_LABELS

@@ -8,7 +8,18 @@ from checks.program.engine.definitions import Definitions
 from checks.program.engine.extents import bounds
 from checks.program.engine.flow import Flow
 from checks.program.engine.labels import Looked, Scored
-from checks.program.engine.values import NOTHING, Cell, Mapping, Parameters, Scope, Sequence, Value, join, merge_labels
+from checks.program.engine.values import (
+    NOTHING,
+    Absent,
+    Cell,
+    Mapping,
+    Parameters,
+    Scope,
+    Sequence,
+    Value,
+    join,
+    merge_labels,
+)
 
 _NAMES = 8  # names that one comprehension is unpacked to
 
@@ -105,4 +116,8 @@ class Statements(Definitions):
             ):  # fmt: skip
                 items = [self.join_deep(x, y) for x, y in zip(left.items, right.items, strict=True)]
                 return Value(refs=(Sequence(items, True, False, left.line),), labels=a.labels | b.labels)
-        return join(a, b)
+        joined = join(a, b)
+        for none, other in ((a, b), (b, a)):  # a message of one path only: whether it is None is not known
+            if none.known and none.const is None and other.text and not other.known and not other.refs:
+                joined.refs = (Absent(),)
+        return joined

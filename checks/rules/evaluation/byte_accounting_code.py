@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -88,9 +89,12 @@ def _scaled(program: Program) -> Iterator[Miscount]:
     lookups = program.trace.lookups.values() if program.trace is not None else ()
     learned = {(e.place.file, e.place.line) for e in lookups if e.state or e.mixed}
     for report in program.reports:
-        for flag in report.labels:
-            if not isinstance(flag, Flag) or flag.name not in ("scaled", "capped", "plus-each"):
-                continue
+        flags = [x for x in report.labels if isinstance(x, Flag) and x.name in ("scaled", "capped", "plus-each")]
+        numbers = {(x.line, x.detail[:2], x.detail[2]) for x in flags if x.name == "scaled"}
+        varied = Counter((line, how) for line, how, _ in numbers)
+        for flag in flags:
+            if flag.name == "scaled" and varied[flag.line, flag.detail[:2]] > 1:
+                continue  # another number in every iteration: no constant
             if flag.name == "plus-each":
                 file, number = flag.detail
                 if (file, flag.line) in learned:  # a count that grows on the way: smoothing, not bytes
