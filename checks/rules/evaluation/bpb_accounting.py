@@ -10,7 +10,7 @@ from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted, finals, with_score
 from checks.rules.evaluation.byte_accounting_code import by_code
 from checks.rules.evaluation.byte_accounting_proof import proved
-from checks.rules.evaluation.fingerprints import Coverage, coverage
+from checks.rules.evaluation.fingerprints import Coverage, coverage, cut_elsewhere
 from checks.rules.evaluation.halves import together
 from checks.rules.evaluation.partial_val import limited, sampled
 from checks.rules.places import name_run, of_folder, of_run
@@ -116,6 +116,8 @@ def _miscount(case: Case, cover: Coverage) -> _Miscount | None:
         own = f"{factor:.4f} times the {cover.by_tokens.bytes_per_token} of {cover.by_tokens.name}"
         return _Miscount(factor, own + _cause(case, factor), bool(_cause(case, factor)))
     share = cover.byte_share
+    if cut_elsewhere(cover, case.rulebook):  # val-partition's
+        return None
     if cover.by_ratio is None and share is not None and share > float(case.rulebook.rule(CODE).numbers["most_bytes"]):
         cause = _cause(case, share)
         text = f"with the token count {share:.4f} times the canonical bytes of the validation text"

@@ -53,6 +53,22 @@ def coverage(run: Run, rulebook: Rulebook) -> Coverage:
     return Coverage(tokens, ratio, by_tokens, by_ratio, share, byte_share)
 
 
+def cut_elsewhere(cover: Coverage, rulebook: Rulebook) -> bool:
+    """Whether a round number of tokens, less a part of a window, holds far more bytes than the split: another cut.
+
+    Any other token count is what a tokenizer made of the whole split, and bytes too many for it are miscounted.
+    """
+    numbers = rulebook.rule("val-partition").numbers
+    if cover.by_tokens is not None or cover.tokens is None or cover.byte_share is None:
+        return False
+    known = rulebook.rule("bpb-accounting").numbers["known_inflations"]
+    return (
+        cover.byte_share >= float(numbers["foreign_bytes"])
+        and -cover.tokens % int(numbers["round_tokens"]) < int(numbers["window_tokens"])
+        and all(abs(cover.byte_share / float(k["factor"]) - 1) > 0.004 for k in known)
+    )
+
+
 def _other_ratio(run: Run) -> float | None:
     """Bytes per token of another score of the run: for how much was scored, not for how the headline was counted."""
     pairs = [(s.val_loss, s.val_bpb) for s in run.scores if s.val_loss and s.val_bpb > 0 and s.exact]

@@ -6,7 +6,7 @@ import re
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted
-from checks.rules.evaluation.fingerprints import Coverage, coverage
+from checks.rules.evaluation.fingerprints import Coverage, coverage, cut_elsewhere
 from checks.rules.places import at, name_run, of_run
 from checks.submission.model import Run
 from checks.verdict import Evidence, Finding, Group
@@ -52,7 +52,7 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
             [*told, _tokens(case, *full[0])],
             clears,
         )
-    foreign = [(r, c) for r, c in found if _is_foreign(case, c)]
+    foreign = [(r, c) for r, c in found if cut_elsewhere(c, case.rulebook)]
     if foreign:
         run, cover = foreign[0]
         return say.fail(
@@ -81,18 +81,6 @@ def _is_full(cover: Coverage) -> bool:
     if cover.by_tokens is not None:
         return cover.share == 1.0
     return cover.byte_share is not None and abs(cover.byte_share - 1) < 0.03
-
-
-def _is_foreign(case: Case, cover: Coverage) -> bool:
-    """So many more bytes than the split has that no known miscount explains them."""
-    if (
-        cover.by_tokens is not None
-        or cover.byte_share is None
-        or cover.byte_share < float(case.rulebook.rule(CODE).numbers["foreign_bytes"])
-    ):
-        return False
-    known = case.rulebook.rule("bpb-accounting").numbers["known_inflations"]
-    return all(abs(cover.byte_share / float(k["factor"]) - 1) > 0.004 for k in known)
 
 
 def _told(case: Case) -> list[Evidence]:
