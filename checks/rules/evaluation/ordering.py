@@ -9,6 +9,7 @@ from checks.program.order import Breach, breaches, overlap
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts
+from checks.rules.evaluation.typed_score import typed
 from checks.verdict import Evidence, Finding
 
 
@@ -32,6 +33,8 @@ def undecidable(case: Case, say: Verdicts) -> Finding | None:
             return say.not_applicable(
                 "No score is claimed, no log shows one, and the script prints none: there is none to judge."
             )
+        if typed(case):
+            return say.not_applicable("The script computes no score: it prints a fixed number.")
         return say.unknown(
             "No statement was found that scores validation tokens and prints a val_bpb.",
             where,
