@@ -27,7 +27,26 @@ class Breach:
 
 
 def headline(trace: Trace, label: str = "") -> list[ReportEvent]:
-    """The reports of the number that counts: those that print the log's final label, else the last ones printed."""
+    """The report of the number that counts: the one that prints the log's final label, else the last one printed."""
+    return [_as_written(report, trace) for report in _headline(trace, label)]
+
+
+def _as_written(report: ReportEvent, trace: Trace) -> ReportEvent:
+    """The statement that wrote a report's text, where a logger only passes it on."""
+    text = report.template.strip()
+    return next(
+        (
+            r
+            for r in trace.reports
+            if r.scores == report.scores
+            and r.template.strip() == text
+            and (r.place.file, r.place.line) in report.place.calls
+        ),
+        report,
+    )
+
+
+def _headline(trace: Trace, label: str) -> list[ReportEvent]:
     candidates = [r for r in trace.reports if r.scores]
     if label:
         named = [r for r in candidates if same_label(r.template, label)]

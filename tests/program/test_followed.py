@@ -350,3 +350,34 @@ def test_the_command_that_evaluates_is_found() -> None:
     program = analyse(front({"train.py": (LOAD + OPTIONS).encode()}, "train.py"), {}, (), (), commands)
     assert scored(program)
     assert program.inferred == EVALUATES
+
+
+BY_FILE = """
+from pathlib import Path
+import importlib.util
+HERE = Path(__file__).resolve().parent
+file = HERE / "vendor.py"
+if not file.exists():
+    file = HERE.parent / "train_gpt.py"
+spec = importlib.util.spec_from_file_location("root", file)
+if spec is None or spec.loader is None:
+    raise RuntimeError("not found")
+root = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(root)
+
+def log(text):
+    with open("log.txt", "a") as out:
+        print(f"{text}\\n", file=out)
+
+model, val = root.create(), load("fineweb_val_*.bin")
+nll = sum(model(val[i : i + 1024], val[i + 1 : i + 1025]) for i in range(0, len(val) - 1, 1024))
+log(f"final val_bpb:{nll}")
+"""
+
+
+def test_a_module_loaded_from_its_file_and_the_line_that_writes_the_score() -> None:
+    text = LOAD + BY_FILE + "table = [1, 2, 3]\n" * 400  # a short script would be a wrapper of the file
+    program = analysed(train=text, vendor=SMALL)
+    assert scored(program)
+    lines = text.split("\n")
+    assert [lines[r.place.line - 1] for r in program.reports] == ['log(f"final val_bpb:{nll}")']

@@ -78,3 +78,14 @@ def uncounted(file: SourceFile) -> SourceFile:
         return file
     data = COUNT.sub("", file.read(1 << 22).decode()).encode()
     return replace(file, size=len(data), load=lambda limit: data[:limit])
+
+
+def test_code_that_is_not_in_the_folder_is_named() -> None:
+    example = next(e for e in EXAMPLES if e.shape == "Trimmed to whole rows, as the reference does")
+    text = "from prepare import evaluate_bpb, train\n\nprint(f'val_bpb:{evaluate_bpb(train()):.4f}')\n"
+    request = pull_request(replace(example, files={**example.files, "train_gpt.py": text}))
+    verdict = judge(request, rulebook.load(), Options(chosen={"slot"}))
+    finding = next(f for f in verdict.submissions[0].findings if f.rule == "slot")
+    assert finding.status is Status.UNKNOWN
+    assert "imports prepare, which is not in the folder" in finding.summary
+    assert [(e.line, e.what) for e in finding.evidence] == [(1, "imports prepare")]

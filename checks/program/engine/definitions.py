@@ -7,10 +7,21 @@ from collections.abc import Mapping
 
 from checks.program.engine.expressions import Expressions
 from checks.program.engine.flow import Flow
-from checks.program.engine.values import NONE, NOTHING, ClassObject, External, Function, ModuleRef, Scope, Value
+from checks.program.engine.values import (
+    NONE,
+    NOTHING,
+    ClassObject,
+    External,
+    Function,
+    Instance,
+    ModuleRef,
+    Scope,
+    Value,
+)
 from checks.program.imports import foreign
-from checks.program.nodes import children
+from checks.program.nodes import children, nodes
 
+_SPEC = "importlib.machinery.ModuleSpec"
 _CANONICAL = {"np": "numpy", "F": "torch.nn.functional", "th": "torch"}
 _CANONICAL_MODULES = frozenset(
     [
@@ -80,6 +91,29 @@ class Definitions(Expressions):
     def _fn_import_module(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         known = bool(args) and isinstance(args[0].const, str) and not args[0].const.startswith(".")
         return self._module(args[0].const) if known else None
+
+    def _fn_spec_from_file_location(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        """``importlib.util``: the file of the folder that a path names, or the only one that the script can mean."""
+        given = args[1] if len(args) > 1 else keywords.get("location")
+        text = given.const if given is not None and isinstance(given.const, str) else given.text if given else ""
+        tree = self.modules.get(self.file)
+        named = {n.value for n in nodes(tree) if isinstance(n, ast.Constant)} if tree is not None else set()
+        others = [path for path in self.modules if path not in self.scopes]
+        fitting = [path for path in others if text.rsplit("/", 1)[-1] == path.rsplit("/", 1)[-1]]
+        fitting = fitting or [path for path in others if path.rsplit("/", 1)[-1] in named]
+        if len(fitting) != 1:
+            return None
+        spec = Instance(None, _SPEC, self.line)
+        spec.attrs["origin"] = Value(fitting[0])
+        return Value(refs=(spec,))
+
+    def _fn_module_from_spec(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        """The module of such a file; it is run here already."""
+        spec = next((r for a in args[:1] for r in a.refs if isinstance(r, Instance) and r.external == _SPEC), None)
+        if spec is None:
+            return None
+        path = str(spec.attrs["origin"].const)
+        return Value(refs=(ModuleRef(path, self.run_module(path)),))
 
     def _met(self, module: str) -> None:
         if foreign(module):

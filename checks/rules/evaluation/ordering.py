@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from checks.program.engine.labels import Flag
+from checks.program.imports import foreign
 from checks.program.order import Breach, breaches, overlap
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
@@ -35,6 +36,14 @@ def undecidable(case: Case, say: Verdicts) -> Finding | None:
             )
         if typed(case):
             return say.not_applicable("The script computes no score: it prints a fixed number.")
+        absent = _absent(program)
+        if absent:
+            return say.unknown(
+                f"No statement was found that scores validation tokens and prints a val_bpb; {program.headline} imports "
+                f"{absent[0][0]}, which is not in the folder.",
+                [program.at(program.headline or "", line, f"imports {name}", "source") for name, line in absent[:4]],
+                "Add the module to the folder: all code that makes the score belongs to the submission.",
+            )
         return say.unknown(
             "No statement was found that scores validation tokens and prints a val_bpb.",
             where,
@@ -47,6 +56,14 @@ def _is_empty(program: Program) -> bool:
     """Whether the headline script holds no statement."""
     tree = program.trees.get(program.headline or "")
     return tree is not None and not tree.body
+
+
+def _absent(program: Program) -> list[tuple[str, int]]:
+    """Modules that the headline script imports and that are neither in the folder nor any known package."""
+    script = program.scripts.get(program.headline or "")
+    inside = {path.rsplit("/", 1)[-1].removesuffix(".py") for path in program.scripts}
+    found = script.imports if script is not None else ()
+    return [(name, line) for name, line in found if foreign(name) and name.partition(".")[0] not in inside]
 
 
 def _without_score(case: Case) -> bool:
