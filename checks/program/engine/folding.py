@@ -81,6 +81,13 @@ def ahead(symbols: frozenset[Symbol], counter: Counter | None) -> frozenset[Symb
     return frozenset((loop, k + 1) if loop == counter.loop else (loop, k) for loop, k in symbols)
 
 
+def before(value: Value) -> Value:
+    """Of the first of a list of places, what lies before it: an iteration earlier than every place of the list."""
+    if value.text != "first":
+        return value
+    return Value(labels=value.labels, symbols=frozenset((loop, -1) for loop, _ in value.symbols))
+
+
 def span(lower: Value | None, parts: list[Value]) -> frozenset[Symbol]:
     """Symbols of a slice: the iteration in which it begins selects it, and whatever else its bounds depend on."""
     if lower is None:

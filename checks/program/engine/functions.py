@@ -6,6 +6,7 @@ import math
 
 from checks.program.engine.access import data_of
 from checks.program.engine.extents import bounds
+from checks.program.engine.folding import before
 from checks.program.engine.items import marked
 from checks.program.engine.labels import NO_LABELS, Data, Flag, Labels, Looked, Scored
 from checks.program.engine.library import Library
@@ -46,6 +47,8 @@ class Functions(Library):
     def _fn_range(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
         if name != "range" or not args:
             return None
+        if len(args) == 1 or args[0].const == 0:
+            args = [before(a) for a in args]
         plain = [Value(a.const, labels=bounds(a.labels), symbols=a.symbols) for a in args]
         start = plain[0] if len(plain) > 1 else Value(0)
         stop = plain[1] if len(plain) > 1 else plain[0]

@@ -176,6 +176,8 @@ class Items(Access):
         for item in [] if later else ref.items[1:]:
             value = join(value, item)
         value = self._from_position(value, index, chosen)
+        if index.known and index.const == 0 and value.symbols and not value.refs and not value.labels:
+            value = Value(value.const, symbols=value.symbols, text="first")
         if data_of(index.labels) and not data_of(value.labels):
             return self.read_table(value, value.labels | frozenset(ref.labels), index)
         return value

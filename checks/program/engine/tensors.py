@@ -5,6 +5,7 @@ from __future__ import annotations
 from checks.program.engine.access import data_of
 from checks.program.engine.counter import Counter
 from checks.program.engine.extents import bounds, few_of
+from checks.program.engine.folding import before
 from checks.program.engine.functions import Functions
 from checks.program.engine.labels import NO_LABELS, Adapted, Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.paths import opened
@@ -43,6 +44,8 @@ class Tensors(Functions):
 
     def _fn_min(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         operands = args if len(args) > 1 else self.items(args[0])[0] if args else []
+        if name == "min":
+            operands = [before(v) for v in operands]
         if "key" in keywords and operands:
             return self._chosen_by(keywords["key"], list(operands))
         if all(v.known and isinstance(v.const, (int, float)) for v in operands) and operands:
