@@ -16,12 +16,19 @@ CODE = "lossy-normalisation"
 _HINTS = re.compile(r"casefold\(|unicodedata|normalization_rule_name|\.lower\(\)")
 _ENCODERS = frozenset(["encode", "encode_as_ids", "EncodeAsIds", "encode_ordinary", "encode_batch"])
 _FORMS = ("NFKC", "NFKD")
+_FOLDS = re.compile(r"\bcase-?\s?fold(?:ed|ing|s)?\b|casefold|\blower-?cas(?:ed|ing|e)\b", re.I)
+_OF_TEXT = re.compile(r"text|token|corpus|fineweb|dataset|vocab", re.I)
+_DENIED = re.compile(r"\b(?:no|not|without|never)\b|n't\b|#1604", re.I)
+_COMES_BACK = re.compile(r"lossless|case-?_?ops|revers|invertib|biject|sidecar", re.I)
 _MAX_FILE = 400_000
 _MAX_FILES = 24
 
 
 def check(case: Case) -> Finding:
-    """Look for case folding and compatibility forms between the text and the encoder, in every script of the folder."""
+    """Look for case folding and compatibility forms between the text and the encoder, in every script of the folder.
+
+    Shards are often made elsewhere: then what the README says of them counts.
+    """
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
     rows: list[Evidence] = []
     paths = [p for p in sorted(case.submission.files) if p.endswith(".py")][:_MAX_FILES]
@@ -29,16 +36,33 @@ def check(case: Case) -> Finding:
         tree = case.program.trees.get(path) or _parsed(case, path)
         if tree is not None:
             rows += [at(case, path, line, what, "source", _excerpt(case, path, line)) for line, what in _lossy(tree)]
-    if rows:
+    told = [] if rows else _told(case)
+    if rows or told:
+        by = "By the README, text" if told else "Text"
         return say.warn(
-            "Text is normalised before it is encoded in a way that cannot be undone; whether that is allowed was never "
+            f"{by} is normalised before it is encoded in a way that cannot be undone; whether that is allowed was never "
             "ruled on (#1604), and no such submission was ranked.",
-            rows[:8],
+            (rows or told)[:8],
             "A normalisation that can be undone, or the bytes of the original text as the denominator.",
         )
     if not paths:
         return say.not_applicable("There is no script to check.")
     return say.passed("No normalisation that loses text stands before an encoder.")
+
+
+def _told(case: Case) -> list[Evidence]:
+    """Lines of a README that say that the text's case was folded, where it says nothing of how it comes back."""
+    found: list[Evidence] = []
+    for path in sorted(case.submission.files):
+        if not path.lower().endswith("readme.md") or case.submission.files[path].kind != "file":
+            continue
+        text = case.submission.files[path].read(_MAX_FILE).decode("utf-8", "replace")
+        if _COMES_BACK.search(text):
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if _FOLDS.search(line) and _OF_TEXT.search(line) and not _DENIED.search(line):
+                found.append(at(case, path, number, line.strip()[:160], "source"))
+    return found
 
 
 def _parsed(case: Case, path: str) -> ast.Module | None:
