@@ -271,6 +271,8 @@ class Tensors(Functions):
                 x for x in labels if isinstance(x, Adapted) or (isinstance(x, Flag) and x.name == "chosen-by-score")
             }
             decided = {d for x in labels if isinstance(x, Flag) and x.name == "decided-by" for d in x.detail}
+            order = {d for x in labels if isinstance(x, Looked) for d in self.trace.lookups[x.event].key}
+            decided |= order  # columns in the order of their activations are no look-up of tokens, but depend on them
             data = data_of(labels) | decided
             if data:
                 computed = bool(decided) or any(isinstance(x, Uses) for x in labels)
