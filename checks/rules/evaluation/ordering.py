@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from checks.program.engine.labels import Flag
 from checks.program.imports import foreign
-from checks.program.order import Breach, breaches, overlap
+from checks.program.order import Breach, breaches, later_iteration, overlap
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts
@@ -140,6 +140,31 @@ def selections(program: Program) -> list[Evidence]:
         for b in trace.blends
         if b.kind in ("minimum", "select") and b.scores & wanted
     ]
+
+
+def best_of_passes(program: Program) -> list[Place]:
+    """Where the headline keeps the smaller of scores of the same tokens from several passes of a loop."""
+    trace = program.trace
+    if trace is None:
+        return []
+    wanted = {s.ident for s in headline_scores(program)}
+    trained = {loop for a in trace.adapts.values() if any(d.source == "train" for d in a.data) for loop, _ in a.loops}
+    places = []
+    for blend in trace.blends:
+        if blend.kind not in ("minimum", "select") or blend.other or blend.result not in wanted:
+            continue
+        kept = trace.scores[blend.result]
+        parts = [trace.scores[i] for i in blend.scores if not trace.scores[i].base]
+        if blend.place not in places and any(_repeats(part, kept, trained) for part in parts):
+            places.append(blend.place)
+    return places
+
+
+def _repeats(first: ScoreEvent, second: ScoreEvent, trained: set[int]) -> bool:
+    """Whether the second is of a later iteration of a loop that selects none of the tokens of the first, but of these."""
+    selecting = {loop for d in first.targets for loop, _ in d.symbols} | trained
+    later = later_iteration(frozenset(s for s in second.loops if s[0] not in selecting), first.loops)
+    return later and overlap(first.targets, second.targets)
 
 
 def no_distributions(program: Program, kind: str) -> list[tuple[str, int]]:
