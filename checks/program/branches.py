@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from checks.program import nodes
 from checks.program.order import words_of
 from checks.program.program import EnvConstant
 from checks.submission.log_mechanisms import mechanisms_at_work
@@ -23,8 +24,8 @@ def settings_that_reach(
     names = {c.name for c in environment} | set(settings)
     parents: dict[ast.AST, ast.AST] = {}
     found: ast.AST | None = None
-    for node in ast.walk(tree):
-        for child in ast.iter_child_nodes(node):
+    for node in nodes.nodes(tree):
+        for child in nodes.children(node):
             parents[child] = node
         if isinstance(node, (ast.JoinedStr, ast.Constant)) and words_of(_template(node)).startswith(wanted):
             found = node
@@ -55,27 +56,26 @@ def switched_off(
         return {}
     shown = {mechanism for run in runs for mechanism in run.details.get("ran", {})}
     names = {name for name, setting in configuration.items() if setting.from_.startswith("default")}
-    printers = {name for name, text in _printed(ast.walk(tree)) if words_of(text).startswith(wanted)}
+    calls = _printed(nodes.of(tree, (ast.Call,)))
+    printers = {ast.unparse(call.func) for call, text in calls if words_of(text).startswith(wanted)}
     result: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.If):
-            continue
+    for node in nodes.of(tree, (ast.If,)):
         needed: dict[str, str] = {}
         _require(node.test, True, names, needed)
         if len(needed) != 1 or "1" not in needed.values():
             continue
-        calls = (s.value for s in node.body if isinstance(s, ast.Expr))
-        works = {m for name, text in _printed(calls) if name in printers for m in _at_work(text)}
+        said = _printed(s.value for s in node.body if isinstance(s, ast.Expr))
+        works = {m for call, text in said if ast.unparse(call.func) in printers for m in _at_work(text)}
         if works and not works & shown:
             result |= dict.fromkeys(needed, "0")
     return result
 
 
-def _printed(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
-    """Calls with a text as first argument: the function's name and the text's template."""
-    for node in nodes:
+def _printed(candidates: Iterable[ast.AST]) -> Iterator[tuple[ast.Call, str]]:
+    """Calls with a text as first argument, and the text's template."""
+    for node in candidates:
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], (ast.JoinedStr, ast.Constant)):
-            yield ast.unparse(node.func), _template(node.args[0])
+            yield node, _template(node.args[0])
 
 
 def _at_work(template: str) -> list[str]:
@@ -94,9 +94,7 @@ def _ancestors(node: ast.AST, parents: Mapping[ast.AST, ast.AST], stop: ast.AST)
 
 
 def _only_call(tree: ast.Module, name: str) -> ast.Call | None:
-    calls = [
-        n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name
-    ]
+    calls = [n for n in nodes.of(tree, (ast.Call,)) if isinstance(n.func, ast.Name) and n.func.id == name]
     return calls[0] if len(calls) == 1 else None
 
 

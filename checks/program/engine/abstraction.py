@@ -21,6 +21,8 @@ from checks.program.engine.values import Bound, Cell, External, Heap, Instance, 
 
 _LOOPS, _WHILE, _SYMBOL, _ARGUMENT, _HEAP, _DATA = range(6)
 
+_PLAIN = frozenset([bool, int, float, str])
+
 
 class Beyond(Exception):
     """A value that no summary can speak of."""
@@ -128,7 +130,8 @@ def _object(heap: Heap, form: Form) -> object:
         return heap.ident
     at = form.order.setdefault(heap.ident, len(form.order))
     if kind is Instance and isinstance(heap, Instance):
-        return (at, heap.external, heap.cls.ident if heap.cls is not None else 0)
+        held = [v.const if type(v.const) in _PLAIN else None for v in heap.attrs.values()]  # tells layers apart
+        return (at, heap.external, heap.cls.ident if heap.cls is not None else 0, *held)
     if kind is External or kind is Bound:
         return (at, kind, heap.name)  # type: ignore[attr-defined]
     return (at, kind)

@@ -227,6 +227,10 @@ class Access(Extents):
         return data | {Flag("gradient", 0, scores)} if data else data
 
     def _attribute_of(self, owner: Value, ref: Heap, name: str) -> Value | None:
+        if isinstance(ref, Instance):
+            if ref.external == HOOK_HANDLE:
+                return Value(refs=(Bound(owner, None, name),))
+            return self._instance_attribute(ref, name)
         if isinstance(ref, ModuleRef):
             if ref.scope is not None:
                 found = ref.scope.vars.get(name)
@@ -243,10 +247,6 @@ class Access(Extents):
                 if isinstance(candidate, Function) and "classmethod" in candidate.decorators:
                     return Value(refs=(Bound(Value(refs=(ref,)), candidate, name),))
             return found
-        if isinstance(ref, Instance):
-            if ref.external == HOOK_HANDLE:
-                return Value(refs=(Bound(owner, None, name),))
-            return self._instance_attribute(ref, name)
         if isinstance(ref, (Cell, Parameters)):
             if name == "grad":
                 return Value(refs=(Gradient(ref),), labels=self.gradient_labels())

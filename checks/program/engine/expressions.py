@@ -34,7 +34,10 @@ class Expressions(Operators):
         """Return the abstract value of an expression."""
         if node is None:
             return NONE
-        self.tick(node.lineno)
+        self.line = node.lineno
+        self.steps += 1
+        if self.steps > self.step_limit or not self.steps & 1023:
+            self.spent()
         handler = _HANDLERS.get(type(node))
         return NOTHING if handler is None else handler(self, node, scope)
 

@@ -36,7 +36,9 @@ def sized(labels: Labels) -> bool:
 
 def counts_tokens(labels: Labels) -> bool:
     """Whether a number, and no tensor, was computed from the number of validation tokens."""
-    names = {x.name if isinstance(x, Flag) else "" for x in labels}
+    if not labels:
+        return False
+    names = {x.name if type(x) is Flag else "" for x in labels}
     return "extent" in names and names <= {"extent", "cut", "target-bytes", "header", "ranks", "few", *_COUNTS}
 
 
@@ -252,7 +254,7 @@ def content_of(labels: Labels) -> Labels:
 
 def without_bounds(labels: Labels) -> Labels:
     """Labels of a score: how many tokens it is of is no part of it."""
-    if not any(isinstance(x, Scored) for x in labels):
+    if not any([type(x) is Scored for x in labels]):
         return labels
     return frozenset(x for x in labels if not (isinstance(x, Flag) and x.name == "extent"))
 

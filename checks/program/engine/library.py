@@ -145,9 +145,9 @@ class Library(Items):
 
     def keyed(self, values: list[Value], op: object, labels: Labels) -> Labels:
         """Mark arithmetic that mixes the target with its context: a hash key."""
-        if op is None:
+        if op is not ast.Add and op not in _HASHING:
             return labels
-        flags = {x.name for x in labels if isinstance(x, Flag)}
+        flags = {x.name for x in labels if type(x) is Flag}
         selections = {data_of(v.labels) for v in values} - {NO_LABELS}
         if not selections or "mixed-key" in flags:
             return labels

@@ -61,9 +61,14 @@ class Machine:
 
     def tick(self, line: int) -> None:
         """Advance by one step at a line; raise ``Exhausted`` when the budget is spent."""
-        self.steps += 1
         self.line = line
-        if self.steps > self.step_limit or (not self.steps & 1023 and time.process_time() > self.deadline):
+        self.steps += 1
+        if self.steps > self.step_limit or not self.steps & 1023:
+            self.spent()
+
+    def spent(self) -> None:
+        """Raise ``Exhausted`` when the budget is spent; asked now and then."""
+        if self.steps > self.step_limit or time.process_time() > self.deadline:
             raise Exhausted
 
     def place(self, line: int | None = None) -> Place:
@@ -146,7 +151,10 @@ class Machine:
             if item.ident in seen:
                 continue
             seen.add(item.ident)
-            labels |= item.labels
+            if item.labels:
+                labels |= item.labels
+            if type(item) is Cell:
+                continue
             if isinstance(item, Instance):
                 children: Iterable[Value] = item.attrs.values()
             elif isinstance(item, Sequence):
@@ -162,7 +170,9 @@ class Machine:
                 if value.labels:
                     labels |= value.labels
                 if value.refs:
-                    stack += [r for r in value.refs if type(r) is not Function]
+                    for ref in value.refs:
+                        if type(ref) is not Function and ref.ident not in seen:
+                            stack.append(ref)
         result = frozenset(labels)
         self._state_cache[heap.ident] = (self.version, result)
         return result

@@ -130,27 +130,25 @@ class Operators(Calls):
         labels = merge_labels(values)
         if not labels:  # nothing that what follows asks about
             return Value(labels=self._byte_count(op, values), symbols=merge_symbols(values), text=text)
-        self.stored_match(values)
-        blended = self.blend(values)
-        if blended is not None:
-            return blended
-        if op in (ast.Add, ast.Sub):
-            self._gated_sum(values)
+        scored = any([self.is_score(v) for v in values])
+        if scored:
+            self.stored_match(values)
+            blended = self.blend(values)
+            if blended is not None:
+                return blended
+            if op in (ast.Add, ast.Sub):
+                self._gated_sum(values)
         if op in (ast.Div, ast.FloorDiv, ast.Pow) and len(values) == 2:
             labels = labels | self._quotient(values[0], values[1])
-        small = any(isinstance(v.const, float) and 1e-6 < abs(v.const) < 0.5 for v in values)
-        if op in (ast.Add, ast.Sub) and small and any(self.is_score(v) for v in values):
+        small = [v for v in values if isinstance(v.const, float) and 1e-6 < abs(v.const) < 0.5] if scored else []
+        if small and op in (ast.Add, ast.Sub):
             labels = labels | {Flag("offset", self.line, self.file)}
         if op is ast.Mult or op is ast.Div:
-            scaled = self._scaled(op, values, labels)
+            scaled = self._scaled(op, values, labels) if scored else None
             if scaled is not None:
                 labels = labels | {scaled}
-            names = [{x.name for x in v.labels if isinstance(x, Flag)} for v in values]
-            if (
-                op is ast.Mult
-                and len(names) == 2
-                and any("prob" in a and "logprob" in b for a, b in (names, names[::-1]))
-            ):
+            names = [{x.name for x in v.labels if type(x) is Flag} for v in values] if op is ast.Mult else []
+            if len(names) == 2 and any("prob" in a and "logprob" in b for a, b in (names, names[::-1])):
                 dropped = {x for x in labels if isinstance(x, Flag) and x.name in ("prob", "logprob")}
                 labels = (labels - dropped) | {Flag("entropy", self.line, self.file)}
         labels = without_bounds(self.keyed(values, op, labels)) | self._byte_count(op, values)
@@ -158,20 +156,20 @@ class Operators(Calls):
 
     def _byte_count(self, op: type[ast.operator] | None, values: list[Value]) -> Labels:
         """Bytes that are not read from a table: a constant added for every token, or a constant number a token."""
-        if len(values) != 2:
+        if len(values) != 2 or op not in (ast.Div, ast.Mult, ast.Add):
             return NO_LABELS
-        if op is ast.Div and self.is_score(values[0]):
+        if op is ast.Div:
+            if not self.is_score(values[0]):
+                return NO_LABELS
             scaled = {x for x in values[1].labels - values[0].labels if isinstance(x, Flag)}
             return frozenset(
                 Flag("scaled", x.line, (x.detail[0], "/", *x.detail[2:]))
                 for x in scaled
                 if x.name == "times-constant" or (x.name == "scaled" and x.detail[1] == "*")
             )
-        if any(self.is_score(v) for v in values):
-            return NO_LABELS
         constants = [v.const for v in values if isinstance(v.const, (int, float)) and not isinstance(v.const, bool)]
         others = [v for v in values if not v.known]
-        if len(constants) != 1 or len(others) != 1:
+        if len(constants) != 1 or len(others) != 1 or any([self.is_score(v) for v in values]):
             return NO_LABELS
         ratio = isinstance(constants[0], float) and 1.5 < constants[0] < 8 and constants[0] != int(constants[0])
         if op is ast.Mult and ratio and not any(isinstance(x, Uses) for x in others[0].labels):
@@ -275,6 +273,9 @@ class Operators(Calls):
                 outcome = self._compare_one(op, left, right)
                 result = outcome if outcome is UNKNOWN or not outcome else result
             left = right
+        if len(operands) == 2 and not any([o.labels or o.refs for o in operands]):
+            compared = Value(result, symbols=merge_symbols(operands))
+            return self.form_binary(type(node.ops[0]), operands[0], operands[1], compared)
         labels = mask(merge_labels(operands))
         if self._stored_match(node, operands):
             labels = labels | {Flag("stored-match", node.lineno, self.file)}

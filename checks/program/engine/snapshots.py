@@ -15,6 +15,7 @@ from checks.program.engine.values import (
     Bound,
     Cell,
     ClassObject,
+    Function,
     Gradient,
     Heap,
     Instance,
@@ -144,10 +145,14 @@ class Snapshot:
         """Whether all that the arguments ``values`` and the variables reach is as it was, up to a renaming."""
         if self._fixed is None:
             self._fixed = self._not_renamed()
+        values = list(values)
         renaming = Renaming(self.entries, self._fixed, self._held, len(self.groups))
-        for entry in self._fixed.values():
-            if not renaming.state(entry, entry.heap) or not _same(content_of(entry.heap), entry.content):
-                return None
+        if not _unchanged(self._fixed.values(), renaming):
+            return None
+        if all([v.refs == refs for v, refs in zip(values, self.roots, strict=True)]):
+            same = Renaming(self.entries, self._fixed, self._held, len(self.groups))
+            if _unchanged(self.entries.values(), same):
+                return same
         return renaming if renaming.matches(self.roots, values) else None
 
     def _held(self) -> frozenset[Symbol]:
@@ -168,9 +173,22 @@ class Snapshot:
         return fixed
 
 
+def _unchanged(entries: Iterable[Entry], renaming: Renaming) -> bool:
+    """Whether objects hold what they held, up to the adaptations."""
+    for entry in entries:
+        heap, content, plain, group = entry
+        if heap.labels != plain if group < 0 else not renaming.state(entry, heap):
+            return False
+        if content is not None and not _same(content_of(heap), content):
+            return False
+    return True
+
+
 def _reached(heap: Heap, content: Any) -> list[Heap]:
     """The objects that an object which holds ``content`` refers to."""
     found: list[Heap] = []
+    if type(heap) is Cell or type(heap) is Function:
+        return found
     if isinstance(heap, (Parameters, Gradient)):
         return [heap.owner]
     if isinstance(heap, (Instance, ClassObject)):
