@@ -61,7 +61,9 @@ def proved(case: Case, say: Verdicts) -> Finding | None:
 
 def printed(case: Case) -> bool:
     """Whether every score that counts stands on a line that a report of the program begins: another script may print others."""
-    begun = {_first_word(r.template) for r in case.program.reports} - {""}
+    trace, reports = case.program.trace, case.program.reports
+    same = [r for r in trace.reports if any(r.scores == h.scores for h in reports)] if trace is not None else []
+    begun = {_first_word(r.template) for r in same} - {""}
     return all(_first_word(str(r.details.get("score_label", ""))) in begun for r in counted(case).runs)
 
 
