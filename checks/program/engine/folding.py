@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from checks.program.engine.counter import Counter
-from checks.program.engine.labels import NO_LABELS, Data, Flag, Scored, Symbol
+from checks.program.engine.labels import NO_LABELS, Data, Flag, Looked, Scored, Symbol
 from checks.program.engine.values import UNKNOWN, Value, join, merge_symbols
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -39,6 +39,13 @@ def fold(op: type[ast.operator], left: Any, right: Any) -> Any:
     if isinstance(result, str) and len(result) > 4096:
         return UNKNOWN
     return result if not isinstance(result, complex) else UNKNOWN
+
+
+def is_none(left: Value, right: Value) -> bool:
+    """Whether a product of numbers is 0: the share of a size that lies before rank 0."""
+    zero, other = (left, right) if left.known else (right, left)
+    plain = not other.known and not other.refs and all(isinstance(x, Flag) for x in other.labels)
+    return type(zero.const) is int and zero.const == 0 and plain
 
 
 def shift(op: type[ast.operator], left: Value, right: Value) -> str:
@@ -107,11 +114,12 @@ def shift_loop(op: type[ast.operator], left: Value, right: Value) -> Value | Non
 
 
 def mask(labels: frozenset[Any]) -> frozenset[Any]:
-    """Labels of a truth value: that tokens were compared is kept as a flag, the tokens are not."""
+    """Labels of a truth value: that tokens were compared is kept as a flag, the tokens are not; it keys no table."""
     if not labels:
         return NO_LABELS
     kept = {
-        x for x in labels
+        Looked(x.event, "compared") if isinstance(x, Looked) else x
+        for x in labels
         if not isinstance(x, (Data, Scored)) and not (isinstance(x, Flag) and x.name == "no-distribution")
     }  # fmt: skip
     roles = frozenset(x.role for x in labels if isinstance(x, Data) and x.source == "val")

@@ -164,9 +164,13 @@ class Items(Access):
             few = self.few_items(items, min(heads)) if heads else NO_LABELS
             if few:
                 items = [marked(i, few) for i in items]
+            if index.later and not ref.exact:
+                items = [Value(UNKNOWN, i.refs, i.labels, i.symbols, i.text, i.counter) for i in items]
             return Value(
                 refs=(Sequence(items, False, ref.mutable, ref.line),), labels=owner.labels, symbols=index.symbols
             )
+        if index.const == 0 and not owner.symbols and _begins(ref.items):
+            return ref.items[0]
         if not ref.items:
             if data_of(index.labels):
                 return self.read_table(Value(), frozenset(ref.labels), index)
@@ -218,7 +222,7 @@ class Items(Access):
         """The tokens that a key is made of, directly or through a look-up (the bytes of a token)."""
         data = data_of(labels)
         for label in labels:
-            if isinstance(label, Looked) and not self.trace.lookups[label.event].state:
+            if isinstance(label, Looked) and label.kind == "looked" and not self.trace.lookups[label.event].state:
                 data = data | self.trace.lookups[label.event].key
         return data
 
@@ -381,6 +385,11 @@ def marked(value: Value, marks: Labels) -> Value:
         for r in value.refs
     )
     return Value(value.const, refs, value.labels | marks, value.symbols, value.text)
+
+
+def _begins(items: list[Value]) -> bool:
+    """Whether a list of positions that a loop filled begins at the first of a stream, as that of rank 0 does."""
+    return bool(items) and items[0].const == 0 and any(k == 0 for _, k in items[0].symbols) and not items[0].labels
 
 
 def _piece(ref: Sequence, node: ast.expr | None) -> Value | None:

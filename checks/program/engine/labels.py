@@ -42,7 +42,7 @@ class Adapted(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """Read from a table in lookup event ``event``."""
+    """Read from a table in lookup event ``event``; ``compared``: a truth value of what was read, which keys no table."""
 
     event: int
     kind: str = "looked"

@@ -12,7 +12,7 @@ from checks.program.engine.access import data_of
 from checks.program.engine.attention import unpaired
 from checks.program.engine.calls import Calls
 from checks.program.engine.extents import without_bounds
-from checks.program.engine.folding import either, fold, mask, position, shift, shift_loop
+from checks.program.engine.folding import either, fold, is_none, mask, position, shift, shift_loop
 from checks.program.engine.labels import NO_LABELS, NO_SYMBOLS, Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.paths import names_files, without_paths
 from checks.program.engine.values import (
@@ -115,6 +115,8 @@ class Operators(Calls):
             and (isinstance(left.const, str) or isinstance(right.const, str))
         ):
             return self._text((left.text or "{}") + (right.text or "{}"), False, [left, right])
+        if op is ast.Mult and is_none(left, right):
+            return Value(0, symbols=left.symbols | right.symbols)
         shifted = shift_loop(op, left, right)
         if shifted is not None:
             return shifted
@@ -190,16 +192,16 @@ class Operators(Calls):
 
     def _quotient(self, left: Value, right: Value) -> frozenset[Flag]:
         """What a division makes: a normalised row of a table, or a score spread over the bytes of its token."""
-        mine = {x for x in left.labels if isinstance(x, Looked)}
+        mine = {x.event for x in left.labels if isinstance(x, Looked)}
         below = frozenset(x.event for x in right.labels if isinstance(x, Looked))
         if self.is_score(left):
             counted = any(isinstance(x, Flag) and x.name == "target-bytes" for x in right.labels)
             repeated = {i for x in left.labels if isinstance(x, Flag) and x.name == "repeated" for i in x.detail or ()}
             return frozenset({Flag("bytes-spread", self.line, self.file)} if counted or repeated & below else ())
-        if below and {x.event for x in mine} - below:
-            ratio = {Flag("ratio", 0, (frozenset(x.event for x in mine), below))}
+        if below and mine - below:
+            ratio = {Flag("ratio", 0, (frozenset(mine), below))}
             return frozenset(ratio | self.own_share(mine, right.labels))
-        if mine and mine == {x for x in right.labels if isinstance(x, Looked)}:
+        if mine and mine == below:
             return frozenset({Flag("row", 0)})
         return frozenset()
 
@@ -210,15 +212,15 @@ class Operators(Calls):
             return total
         return Value(total.const, total.refs, total.labels | {Flag("row-total", 0, looked)}, total.symbols, total.text)
 
-    def own_share(self, entries: set[Looked], below: Labels) -> frozenset[Flag]:
+    def own_share(self, entries: set[int], below: Labels) -> frozenset[Flag]:
         """``table[context, token] / table[context].sum(1)``: an entry over the total of its own row is a probability."""
         totals = {i for x in below if isinstance(x, Flag) and x.name == "row-total" for i in x.detail or ()}
         rows = [self.trace.lookups[i] for i in totals]
         shares = {
-            x.event
-            for x in entries
+            ident
+            for ident in entries
             for row in rows
-            if (entry := self.trace.lookups[x.event]).table_line == row.table_line
+            if (entry := self.trace.lookups[ident]).table_line == row.table_line
             and row.key < entry.key and not row.mixed and not entry.mixed
         }  # fmt: skip
         return frozenset({Flag("own-share", 0, frozenset(shares))} if shares else ())
