@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from checks.program.engine.flow import Flow
-from checks.program.engine.labels import Data, Flag, Scored
+from checks.program.engine.labels import Adapted, Data, Flag, Scored
 from checks.program.engine.statements import Statements
 from checks.program.engine.values import NOTHING, UNKNOWN, ClassObject, Function, ModuleRef, Scope, Value
 
@@ -36,6 +36,7 @@ class Branching(Statements):
         ends: list[dict[str, Value]] = []
         flows: list[Flow] = []
         left: list[Waiting] = []
+        known, elsewhere, gone = len(self.trace.adapts), self.elsewhere, frozenset[int]()
         self.maybe += 1
         try:
             for branch in branches:
@@ -46,7 +47,10 @@ class Branching(Statements):
                 try:
                     flow = branch()
                 finally:
-                    self.branch_adapts.pop()
+                    adapted = self.branch_adapts.pop()[1]
+                new = frozenset(x.event for x in adapted if isinstance(x, Adapted) and x.event >= known)
+                self.elsewhere = self.elsewhere | new
+                gone = gone | new if flow in _LEAVES else gone
                 flows.append(flow)
                 left.append(self.gradients())
                 if flow is Flow.BREAK and self.frames[-1].breaks:
@@ -57,6 +61,7 @@ class Branching(Statements):
                     ends.append(dict(scope.vars))
         finally:
             self.maybe -= 1
+            self.elsewhere = elsewhere | gone
         self.join_gradients([g for g, f in zip(left, flows, strict=True) if f is not Flow.RAISE])
         if not ends:
             return next((f for f in flows if f is not Flow.RAISE), Flow.RAISE)
@@ -180,6 +185,7 @@ class Branching(Statements):
         return self.either([*(case(arm) for arm in node.cases), lambda: Flow.NEXT], scope)
 
 
+_LEAVES = (Flow.CONTINUE, Flow.BREAK, Flow.RETURN)
 _EXITS = frozenset(["exit", "quit", "_exit"])
 
 

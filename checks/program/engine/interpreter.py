@@ -59,10 +59,12 @@ class Interpreter(Loops):
         frame = Frame()
         self.frames.append(frame)
         saved_loops, saved_while, saved_passes = len(self.loops), len(self.while_loops), len(self.passes)
+        elsewhere = self.elsewhere
         try:
             self.block(body, scope)
         finally:
             self.frames.pop()
+            self.elsewhere = elsewhere
             del self.passes[saved_passes:]
             del self.loops[saved_loops:]
             del self.while_loops[saved_while:]

@@ -49,7 +49,9 @@ class Loops(Branching):
                 self._widen(node, scope, symbol)
             bind(element)
             frame.skips[-1] = False
+            elsewhere = self.elsewhere
             flow = self.block(node.body, scope)
+            self.elsewhere = elsewhere
             if flow is Flow.RAISE and frame.skips[-1]:
                 flow = Flow.CONTINUE  # what no branch before took is an error, which ends no run that logs a score
             if symbol is not None:

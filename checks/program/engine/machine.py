@@ -42,6 +42,7 @@ class Machine:
         self.passes: list[Symbol] = []
         self.maybe = 0
         self.branch_adapts: list[tuple[int, set[Label]]] = []  # of each branch that may run: its depth, what it adapted
+        self.elsewhere: frozenset[int] = frozenset()  # adapt events of paths that the running one did not come along
         self.pending: list[tuple[frozenset[Data], frozenset[int], frozenset[int]]] = []
         self.stepped = False
         self.version = 0

@@ -57,6 +57,7 @@ class Recorder(Machine):
         for ident in lookups:
             if not self.trace.lookups[ident].causal:
                 state |= self.trace.lookups[ident].state
+        state -= self.elsewhere
         for ident in base:
             state |= self.trace.scores[ident].state
         source = frozenset(x for x in used if isinstance(x, Flag) and x.name in ("artifact", "loaded"))
@@ -142,6 +143,7 @@ class Recorder(Machine):
         for label in table:
             if isinstance(label, Looked):  # an entry of a row that was read before
                 state = state | self.trace.lookups[label.event].state
+        state -= self.elsewhere
         loaded = any(isinstance(x, Flag) and x.name in ("artifact", "loaded") for x in table)
         ident_key = (self.file, self.line, table_line, key, state, mixed, row, loaded)
         known = self._lookup_keys.get(ident_key)
