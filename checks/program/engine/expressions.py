@@ -15,6 +15,7 @@ from checks.program.engine.values import (
     UNKNOWN,
     Function,
     Mapping,
+    Range,
     Scope,
     Sequence,
     Value,
@@ -125,7 +126,7 @@ class Expressions(Operators):
                         self.report(key.const, Value(labels=labels))
             else:
                 mapping.rest = value if mapping.rest is None else join(mapping.rest, value)
-                keyed = self.key_of(key.labels)
+                keyed = self.key_of(key)
                 if keyed:
                     self.line = key_node.lineno
                     self.update_table(mapping, keyed, value)
@@ -159,8 +160,9 @@ class Expressions(Operators):
             produce()
             return True
         generator = generators[depth]
-        exact = True
-        for element, symbol, certain in self.iterations(self.eval(generator.iter, scope), generator):
+        iterable = self.eval(generator.iter, scope)
+        exact = not any(isinstance(r, Range) and not r.stop.known for r in iterable.refs)
+        for element, symbol, certain in self.iterations(iterable, generator):
             exact = exact and certain
             if symbol is not None:
                 self.loops.append(symbol)

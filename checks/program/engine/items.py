@@ -82,7 +82,7 @@ class Items(Access):
         labels = self.full_labels(owner) if owner.refs else owner.labels
         data = data_of(labels)
         key = data_of(index.labels)
-        through = self.key_of(index.labels)
+        through = self.key_of(index)
         role = index.text[6:] if index.text.startswith("slice:") else ""
         predicted = any(isinstance(x, Uses) for x in labels)
         if key and predicted and any(d.role != "x" for d in key):
@@ -90,6 +90,7 @@ class Items(Access):
             if scored is not None:
                 return scored
         if data:
+            self.walks_by(index)
             self.note_read(labels)
             shift = {"+1": "y", "-k": "x"}.get(index.text, "")
             refined = refine(labels, index.symbols, role or shift) | self._part_of(data, index.labels)
@@ -135,7 +136,7 @@ class Items(Access):
 
     def read_table(self, owner: Value, labels: Labels, index: Value) -> Value:
         """Read a table at a key made of tokens."""
-        key = self.key_of(index.labels)
+        key = self.key_of(index)
         mixed = any(isinstance(x, Flag) and x.name == "mixed-key" for x in index.labels)
         earlier = [x for x in labels if isinstance(x, Looked)]
         for label in earlier:
@@ -175,6 +176,8 @@ class Items(Access):
             if data_of(index.labels):
                 return self.read_table(Value(), frozenset(ref.labels), index)
             return Value(labels=frozenset(ref.labels), symbols=index.symbols)
+        if index.counter is not None and any(self.key_of(i) for i in ref.items):
+            self.walks_by(index)
         later = index.counter is not None and index.counter.ahead == 1
         value = ref.items[-1 if later else 0]
         for item in [] if later else ref.items[1:]:
@@ -213,23 +216,26 @@ class Items(Access):
         value = ref.rest or NOTHING
         for item in ref.items.values():
             value = join(value, item)
-        if self.key_of(index.labels):
+        if self.key_of(index):
             read = self.read_table(Value(refs=(ref, *value.refs)), value.labels | self.state(ref), index)
             return Value(refs=value.refs, labels=read.labels | value.labels, symbols=read.symbols)
         return Value(value.const if index.known else UNKNOWN, value.refs, value.labels, value.symbols | index.symbols)
 
-    def key_of(self, labels: Labels) -> frozenset[Data]:
+    def key_of(self, index: Value) -> frozenset[Data]:
         """The tokens that a key is made of, directly or through a look-up (the bytes of a token)."""
-        data = data_of(labels)
-        for label in labels:
+        data = data_of(index.labels)
+        walked = frozenset(s for s in index.symbols if s[0] in self.counted)
+        for label in index.labels:
             if isinstance(label, Looked) and label.kind == "looked" and not self.trace.lookups[label.event].state:
-                data = data | self.trace.lookups[label.event].key
+                data = data | data_of(refine(self.trace.lookups[label.event].key, walked))
         return data
 
     def store(self, owner: Value, index: Value, value: Value) -> None:
         """``owner[index] = value``: an item, a table update keyed by tokens, or data written into a buffer."""
-        key = self.key_of(index.labels)
+        key = self.key_of(index)
         self.note_kept(self.full_labels(value))
+        if self.loops and index.symbols and value.labels:
+            value = self.settled(value)
         for ref in owner.refs:
             if key and isinstance(ref, (Mapping, Sequence)):
                 value = self._counted_on(ref, value)

@@ -22,6 +22,7 @@ class Loops(Branching):
 
     def _for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> Flow:
         iterable = self.eval(node.iter, scope)
+        self.entered[id(node)] = len(self.calls)
         if any(isinstance(x, (Data, Looked)) for x in iterable.labels):
             self.walks[id(node)] = len(self.calls)
             if not any(isinstance(x, Data) for x in iterable.labels):

@@ -38,6 +38,8 @@ class Machine:
         self.loops: list[Symbol] = []
         self.contents: set[int] = set()  # loops through what a table holds
         self.walks: dict[int, int] = {}  # loops through the items of token data, with the depth of calls they run at
+        self.counted: set[int] = set()  # of these, loops over numbers that index the items one by one
+        self.entered: dict[int, int] = {}  # loops, with the depth of calls they run at
         self.while_loops: list[Symbol] = []
         self.passes: list[Symbol] = []
         self.maybe = 0

@@ -118,7 +118,7 @@ class Objects(Gradients):
 
     def _sequence_method(self, ref: Sequence, name: str, args: list[Value]) -> Value | None:
         if name in ("append", "add", "appendleft", "insert", "put"):
-            item = args[-1] if args else NOTHING
+            item = self.settled(args[-1]) if args else NOTHING
             if self.maybe or self.loops:
                 ref.exact = ref.exact and not self.maybe and len(ref.items) < 8
             if len(ref.items) < 16:

@@ -174,8 +174,30 @@ class Recorder(Machine):
             depth = self.walks.get(loop)
             if depth is not None and ran.get(loop, now) < now:
                 same_call = adapt.place.calls[:depth] == tuple(self.calls[:depth])
-                return adapt.kind == "table" and same_call and all(ran.get(x) == k for x, k in self.loops[:i])
+                items = [x for d in adapt.data for x in d.symbols if x[0] == loop]
+                behind = loop not in self.counted or (bool(items) and (loop, now) not in items)
+                here = adapt.kind == "table" and same_call and behind
+                return here and all(ran.get(x) == k for x, k in self.loops[:i])
         return False
+
+    def walks_by(self, index: Value) -> None:
+        """Note that a loop over numbers walks through the items of token data that it indexes."""
+        at = index.counter
+        if at is None or at.step != 1 or at.offset or at.loop in self.walks or at.loop not in self.entered:
+            return
+        if any(loop == at.loop for loop, _ in self.loops):
+            self.concrete()
+            self.walks[at.loop] = self.entered[at.loop]
+            self.counted.add(at.loop)
+
+    def settled(self, value: Value) -> Value:
+        """What is kept of an item of a walk: the tables held the items before it when it was computed."""
+        walks = not self.recordings and any(loop in self.walks for loop, _ in self.loops)
+        labels = value.labels if walks else ()
+        passed = {x for x in labels if type(x) is Adapted and self._walked(self.trace.adapts[x.event])}
+        if not passed:
+            return value
+        return Value(value.const, value.refs, value.labels - passed, value.symbols, value.text)
 
     def _earlier(self, data: frozenset[Data], key: frozenset[Data]) -> bool:
         """Whether all of the data was selected in earlier iterations of loops that select the key."""
