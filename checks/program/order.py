@@ -125,13 +125,13 @@ def rescored(trace: Trace, score: ScoreEvent, adapt: AdaptEvent) -> ScoreEvent |
     if later_iteration(frozenset(s for s in score.loops if s[0] not in selecting), adapt.loops):
         return score
     same = [a for a in trace.adapts.values() if a.place.line == adapt.place.line]
-    training = {i for a in same for i in a.losses} | {
+    losses = with_bases(trace, (i for a in same for i in a.losses))
+    training = losses | {
         s.ident
         for s in trace.scores.values()
         if any(
             s.place.line == trace.scores[i].place.line and s.place.calls == trace.scores[i].place.calls
-            for a in same
-            for i in a.losses
+            for i in losses
         )
     }
     for earlier in trace.scores.values():
@@ -141,6 +141,18 @@ def rescored(trace: Trace, score: ScoreEvent, adapt: AdaptEvent) -> ScoreEvent |
         if shared and overlap(earlier.targets, adapt.data) and overlap(earlier.targets, score.targets):
             return earlier
     return None
+
+
+def with_bases(trace: Trace, idents: Iterable[int]) -> set[int]:
+    """Score events and those that they were made of."""
+    found: set[int] = set()
+    stack = list(idents)
+    while stack:
+        ident = stack.pop()
+        if ident not in found:
+            found.add(ident)
+            stack.extend(trace.scores[ident].base)
+    return found
 
 
 def later_iteration(score: frozenset[Symbol], adapt: frozenset[Symbol]) -> bool:

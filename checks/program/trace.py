@@ -148,3 +148,8 @@ class Trace:
     reaches: dict[int, Reach] = field(default_factory=dict)
     exhausted: str = ""
     failures: list[str] = field(default_factory=list)
+
+    def moved(self, ident: int) -> bool:
+        """Whether an adapt event is a step along gradients: it moves weights, and no buffers beside them."""
+        event = self.adapts.get(ident)
+        return event is not None and event.kind in ("gradient", "free-gradient")

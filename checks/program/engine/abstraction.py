@@ -324,7 +324,7 @@ class Concrete:
             new.keys_known = heap.keys_known
         elif kind is Cell and isinstance(heap, Cell):
             new = self._copies[heap.ident] = Cell(heap.line, (), heap.parameter)
-            new.table, new.owned = heap.table, heap.owned
+            new.table, new.owned, new.buffer = heap.table, heap.owned, heap.buffer
             new.made = (heap.made - made) | passes if heap.made else NO_SYMBOLS
         else:
             raise Beyond

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from checks.program.engine.counter import Counter
 from checks.program.engine.extents import Extents
-from checks.program.engine.labels import NO_SYMBOLS, Data, Flag, Label, Labels, Scored, Symbol
+from checks.program.engine.labels import NO_SYMBOLS, Adapted, Data, Flag, Label, Labels, Scored, Symbol
 from checks.program.engine.paths import folder_of
 from checks.program.engine.values import (
     NOTHING,
@@ -328,10 +328,11 @@ class Access(Extents):
 
     def mark_state(self, ref: Heap, labels: Labels) -> None:
         """Add labels to the state of an object and of the modules and tensors that it owns."""
+        fixed = frozenset(x for x in labels if not (isinstance(x, Adapted) and self.trace.moved(x.event)))
         for item in self.owned(ref):
-            if isinstance(item, Cell) or (
-                isinstance(item, Instance) and (item.external.startswith("torch.nn") or is_torch(item.cls))
-            ):
+            if isinstance(item, Cell):
+                item.labels |= fixed if item.buffer and item is not ref else labels
+            elif isinstance(item, Instance) and (item.external.startswith("torch.nn") or is_torch(item.cls)):
                 item.labels |= labels
         if not isinstance(ref, Parameters):
             ref.labels |= labels

@@ -258,6 +258,7 @@ class Functions(Library):
             new.attrs = {k: self.copied(v, memo) for k, v in ref.attrs.items()}
         elif isinstance(ref, Cell):
             new = memo[ref.ident] = Cell(ref.line)
+            new.buffer = ref.buffer
         elif isinstance(ref, Sequence):
             new = memo[ref.ident] = Sequence(
                 [self.copied(i, memo) for i in ref.items], ref.exact, ref.mutable, ref.line

@@ -9,7 +9,7 @@ import ast
 import re
 
 from checks.program.engine.access import data_of
-from checks.program.engine.items import Items
+from checks.program.engine.binding import Binding
 from checks.program.engine.labels import NO_LABELS, Adapted, Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.values import (
     NOTHING,
@@ -83,7 +83,7 @@ _RESET = (
 )
 
 
-class Library(Items):
+class Library(Binding):
     """Models of functions outside the submission."""
 
     def __init__(self, environment: dict[str, str], steps: int, seconds: float) -> None:

@@ -97,6 +97,9 @@ class Objects(Gradients):
             handle.attrs.update({"__hooks__": hooks, "__hook__": args[0]})
             return Value(refs=(handle,))
         if name == "register_buffer" and len(args) > 1 and isinstance(args[0].const, str):
+            for cell in args[1].refs:
+                if isinstance(cell, Cell) and not cell.parameter:
+                    cell.buffer = True
             self.set_attribute(owner, args[0].const, args[1])
             return NONE
         if name in ("append", "extend", "insert") and ref.external.endswith("ModuleList"):

@@ -96,9 +96,9 @@ class Heap:
 
 
 class Cell(Heap):
-    """A tensor or array with a state of its own (parameters, tables, accumulators)."""
+    """A tensor or array with a state of its own (parameters, tables, accumulators); no optimizer moves a ``buffer``."""
 
-    __slots__ = ("made", "owned", "parameter", "table")
+    __slots__ = ("buffer", "made", "owned", "parameter", "table")
 
     def __init__(self, line: int = 0, labels: Iterable[Label] = (), parameter: bool = False) -> None:
         super().__init__(line)
@@ -106,6 +106,7 @@ class Cell(Heap):
         self.table = False
         self.parameter = parameter
         self.owned = False
+        self.buffer = False
         self.made: frozenset[Symbol] = NO_SYMBOLS
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from checks.program.engine.labels import Flag
 from checks.program.imports import foreign
-from checks.program.order import Breach, breaches, later_iteration, overlap
+from checks.program.order import Breach, breaches, later_iteration, overlap, with_bases
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts
@@ -244,14 +244,7 @@ def headline_scores(program: Program) -> list[ScoreEvent]:
     trace = program.trace
     if trace is None:
         return []
-    wanted: set[int] = set()
-    stack = [i for r in program.reports for i in r.scores]
-    while stack:
-        ident = stack.pop()
-        if ident not in wanted:
-            wanted.add(ident)
-            stack.extend(trace.scores[ident].base)
-    return [trace.scores[i] for i in sorted(wanted)]
+    return [trace.scores[i] for i in sorted(with_bases(trace, (i for r in program.reports for i in r.scores)))]
 
 
 def scores_while_learning(program: Program, event: AdaptEvent) -> bool:
