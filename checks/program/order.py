@@ -130,8 +130,7 @@ def rescored(trace: Trace, score: ScoreEvent, adapt: AdaptEvent) -> ScoreEvent |
         s.ident
         for s in trace.scores.values()
         if any(
-            s.place.line == trace.scores[i].place.line and s.place.calls == trace.scores[i].place.calls
-            for i in losses
+            s.place.line == trace.scores[i].place.line and s.place.calls == trace.scores[i].place.calls for i in losses
         )
     }
     for earlier in trace.scores.values():
