@@ -110,11 +110,11 @@ def breaches(trace: Trace, reports: Iterable[ReportEvent]) -> list[Breach]:
 
 
 def _met(trace: Trace, score: ScoreEvent, adapt: AdaptEvent) -> bool:
-    """Whether an adaptation used tokens of a score: of one that was put together, tokens of the part that had seen it."""
+    """Whether an adaptation in a score's state used its tokens; what came with one part of it, that part's tokens."""
     if not overlap(score.targets, adapt.data):
         return False
     parts = [trace.scores[i] for i in score.base if adapt.ident in trace.scores[i].state]
-    return not parts or any(_met(trace, part, adapt) for part in parts)
+    return adapt.ident in score.own or any(_met(trace, part, adapt) for part in parts)
 
 
 def rescored(trace: Trace, score: ScoreEvent, adapt: AdaptEvent) -> ScoreEvent | None:

@@ -25,8 +25,9 @@ class Place:
 class ScoreEvent:
     """A loss on tokens. ``targets``: what was scored; ``state``: adapt events that the prediction depended on.
 
-    ``base`` lists the score events that this one re-weights or blends (a mixture), empty for a plain loss. ``trained``:
-    training tokens that the prediction was computed from other than through a state.
+    ``base`` lists the score events that this one re-weights or blends (a mixture), empty for a plain loss; ``own``: what of
+    ``state`` does not come with them. ``trained``: training tokens that the prediction was computed from other than through
+    a state.
     """
 
     ident: int
@@ -39,6 +40,7 @@ class ScoreEvent:
     base: frozenset[int] = frozenset()
     lookups: frozenset[int] = frozenset()
     trained: frozenset[Data] = frozenset()
+    own: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import posixpath
 
 from checks.program.engine.access import data_of
 from checks.program.engine.extents import bounds
@@ -334,6 +335,8 @@ class Functions(Library):
         return NOTHING
 
     def _fn_dirname(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        if args and isinstance(args[0].const, str):
+            return self.string(posixpath.dirname(args[0].const))
         return folder_of(args[0]) if args and not args[0].known else None
 
     def _fn_shape(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:

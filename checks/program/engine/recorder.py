@@ -58,6 +58,7 @@ class Recorder(Machine):
             if not self.trace.lookups[ident].causal:
                 state |= self.trace.lookups[ident].state
         state -= self.elsewhere
+        own = frozenset(state)
         for ident in base:
             state |= self.trace.scores[ident].state
         source = frozenset(x for x in used if isinstance(x, Flag) and x.name in ("artifact", "loaded"))
@@ -72,7 +73,7 @@ class Recorder(Machine):
             trained = frozenset(x for x in used if isinstance(x, Data) and x.source == "train")
             self.trace.scores[known] = ScoreEvent(
                 known, self.steps, self.place(), targets, frozenset(state), kept, self.loop_symbols, base,
-                frozenset(lookups), trained=trained,
+                frozenset(lookups), trained=trained, own=own,
             )  # fmt: skip
         flags = {label for label in used if isinstance(label, Flag) and label.name not in _OF_THE_MODEL | _OF_SUMS}
         return Value(labels=frozenset({Scored(known), *flags}))
