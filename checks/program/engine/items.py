@@ -316,7 +316,6 @@ class Items(Access):
             self.touch()
 
 
-
 def marked(value: Value, marks: Labels) -> Value:
     """A value, and what a tuple holds, with more labels."""
     refs = tuple(
