@@ -1,12 +1,10 @@
 """Runs every example of every rule's page, both ways: what is marked must be found, and nothing else may be.
 
-Select with ``-k``: ``pytest tests/rules -k "evaluation and slot"``. What the engine does not decide yet is listed, with
-the reason, in known_gaps.toml; a listed example that passes fails the suite.
+Select with ``-k``: ``pytest tests/rules -k "evaluation and slot"``.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +20,6 @@ from checks.verdict import Finding, Group, Status
 from tests.rules import pages
 from tests.rules.pages import Example, Expected, Page
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 MINIMUM = 3
 JUDGED = {Status.FAIL, Status.WARN, Status.UNKNOWN}
 
@@ -41,22 +34,7 @@ def _name(rule: Rule, example: Example) -> str:
     return f"{rule.group.value}-{rule.code}-{example.kind}-{example.shape}"
 
 
-def _gaps() -> dict[tuple[str, str], str]:
-    with Path(__file__).with_name("known_gaps.toml").open("rb") as file:
-        return {(gap["code"], gap["shape"]): gap["why"] for gap in tomllib.load(file).get("gap", ())}
-
-
-GAPS = _gaps()
-
-
-def _marks(rule: Rule, example: Example) -> list[pytest.MarkDecorator]:
-    why = GAPS.get((rule.code, example.shape))
-    return [] if why is None else [pytest.mark.xfail(strict=True, raises=AssertionError, reason=why)]
-
-
-EXAMPLES = [
-    pytest.param(rule, example, id=_name(rule, example), marks=_marks(rule, example)) for rule, example in _examples()
-]
+EXAMPLES = [pytest.param(rule, example, id=_name(rule, example)) for rule, example in _examples()]
 PAGES = [pytest.param(rule, id=f"{rule.group.value}-{rule.code}-page") for rule in rules()]
 
 
@@ -76,10 +54,6 @@ def test_every_rule_has_a_whole_page(rule: Rule) -> None:
 
 def test_every_code_of_the_rulebook_has_a_rule() -> None:
     assert {rule.code for rule in rules()} == set(rulebook.load().rules)
-
-
-def test_every_known_gap_is_an_example() -> None:
-    assert set(GAPS) <= {(rule.code, example.shape) for rule, example in _examples()}
 
 
 @pytest.mark.parametrize(("rule", "example"), EXAMPLES)

@@ -216,11 +216,8 @@ class Recorder(Machine):
     def narrow(self, value: Value, symbols: frozenset[Symbol]) -> Value:
         """Scores of a selection of the tokens: the same scores, for the narrower region."""
         self.concrete()
-        labels: set[Label] = set()
-        for label in value.labels:
-            if not isinstance(label, Scored):
-                labels.add(label)
-                continue
+        labels: set[Label] = {x for x in value.labels if not isinstance(x, Scored)}
+        for label in sorted((x for x in value.labels if isinstance(x, Scored)), key=lambda x: x.event):
             event = self.trace.scores[label.event]
             targets = frozenset(Data(d.source, d.symbols | symbols, d.role) for d in event.targets)
             if targets == event.targets:

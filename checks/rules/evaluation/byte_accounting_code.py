@@ -90,6 +90,7 @@ def _scaled(program: Program) -> Iterator[Miscount]:
     learned = {(e.place.file, e.place.line) for e in lookups if e.state or e.mixed}
     for report in program.reports:
         flags = [x for x in report.labels if isinstance(x, Flag) and x.name in ("scaled", "capped", "plus-each")]
+        flags.sort(key=lambda x: (x.line, x.name, str(x.detail)))
         numbers = {(x.line, x.detail[:2], x.detail[2]) for x in flags if x.name == "scaled"}
         varied = Counter((line, how) for line, how, _ in numbers)
         for flag in flags:

@@ -63,7 +63,7 @@ def target_lookups(case: Case, blend: BlendEvent, scores: list[ScoreEvent]) -> l
     trace = case.program.trace
     if trace is None:
         return []
-    looked = [trace.lookups[x.event] for x in blend.other if isinstance(x, Looked)]
+    looked = [trace.lookups[i] for i in sorted(x.event for x in blend.other if isinstance(x, Looked))]
     ratios = [x.detail for x in blend.other if isinstance(x, Flag) and x.name == "ratio"]
     shares = {i for x in blend.other if isinstance(x, Flag) and x.name == "own-share" for i in x.detail}
     open_targets = {d.symbols for s in scores for d in s.targets if d.role == ""}

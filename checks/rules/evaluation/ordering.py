@@ -126,7 +126,7 @@ def chosen(program: Program) -> list[tuple[int, bool, Evidence]]:
             if val:
                 during = any(loop in training for i in val for loop, _ in trace.scores[i].loops)
                 result.append((min(val), during, program.at(file, label.line, f"chooses {name} by scores", "adapt")))
-    return result
+    return sorted(result, key=lambda row: (row[0], row[2].file, row[2].line, row[2].what))
 
 
 def selections(program: Program) -> list[Evidence]:
