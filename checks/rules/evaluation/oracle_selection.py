@@ -6,12 +6,14 @@ import ast
 
 from checks.program.nodes import nodes
 from checks.program.program import Program
-from checks.program.trace import Place
+from checks.program.trace import BlendEvent, Place, Trace
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.verdict import Finding, Group
 
 CODE = "oracle-selection"
+_PER_TOKEN = "Per token, the scorer with the lower loss on the true token is the one that counts."
+_TOTALS = "The reported val_bpb is the smaller of several evaluations: their losses on the true tokens decide which one counts."
 
 
 def check(case: Case) -> Finding:
@@ -24,6 +26,7 @@ def check(case: Case) -> Finding:
         rescored = {b.score.ident for b in ordering.found(program)}
         passes = ordering.best_of_passes(program)  # two-pass-rescore
         rows = []
+        totals = True
         for blend in trace.blends:
             if blend.kind not in ("minimum", "select") or blend.place in passes or _log_of_sum(program, blend.place):
                 continue
@@ -31,18 +34,20 @@ def check(case: Case) -> Finding:
             if not involved or blend.scores & rescored:
                 continue
             if any(d.source == "val" for i in involved for d in scores[i].targets):
+                totals = totals and _of_totals(trace, blend)
                 rows.append(
                     program.evidence(blend.place, "keeps the scorer with the smaller loss on the true token", "score")
                 )
                 rows += [program.at(*call, "calls the selection") for call in blend.place.calls[1:][-2:]]
-        rows += [
+        favoured = [
             program.at(file, line, "keeps what gives the true token more probability", "score")
             for file, line in ordering.no_distributions(program, "selection")
         ]
+        rows += favoured
         if rows:
             rows += [ordering.report_row(program, r) for r in program.reports]
             return say.fail(
-                "Per token, the scorer with the lower loss on the true token is the one that counts.",
+                _TOTALS if totals and not favoured else _PER_TOKEN,
                 ordering.unique(rows),
                 "Fix the choice or the weights before the token is read, e.g. by the model's entropy or past losses.",
             )
@@ -50,6 +55,12 @@ def check(case: Case) -> Finding:
     if unknown is not None:
         return unknown
     return say.passed("No score is chosen by comparing losses on the true token.")
+
+
+def _of_totals(trace: Trace, blend: BlendEvent) -> bool:
+    """Whether losses are compared after the loops in which they were summed, not token by token inside."""
+    running = {loop for loop, _ in trace.scores[blend.result].loops} if blend.result >= 0 else set()
+    return blend.result >= 0 and all({loop for loop, _ in trace.scores[i].loops} - running for i in blend.scores)
 
 
 def _log_of_sum(program: Program, place: Place) -> bool:
