@@ -19,7 +19,7 @@ def facts(reading: Reading) -> dict[str, Any]:
     counts = [r.model_params for r in submission.runs if r.model_params is not None]
     return {
         "claimed_val_bpb": claims.val_bpb if claims.val_bpb is not None else claims.title_val_bpb,
-        "code_bytes": script.size if script is not None else None,
+        "code_bytes": script.size if script is not None and script.kind == "file" else None,
         "model_params": max(set(counts), key=counts.count) if counts else None,
         "runs": [_run_facts(run) for run in submission.runs],
         "configuration": {

@@ -36,7 +36,9 @@ VAL_BPB = re.compile(rf"(?<![A-Za-z])(?:val_)?bpb\"?\s*[:=]\s*({FLOAT})", re.I)
 VAL_LOSS = re.compile(rf"(?:val_loss|\bvl|\bloss)\"?\s*[:=]\s*({FLOAT})", re.I)
 EXACT_BPB = re.compile(rf"\bexact[:=]({FLOAT})")
 TRAIN_TIME = re.compile(rf"\b(?:train_time|tt|elapsed|time)\s*[:=]\s*({FLOAT})\s*(ms|min|m|s)?\b")
-EVAL_TIME = re.compile(rf"\b(?:eval_time|eval|elapsed|time|t)\s*[:=]\s*({FLOAT})\s*(ms|s)\b")
+EVAL_TIME = re.compile(
+    rf"\b(?:(?:[a-z][a-z\d]{{0,20}}_){{0,3}}eval_time|eval|elapsed|time|t)\s*[:=]\s*({FLOAT})\s*(ms|s)\b"
+)
 STOP = re.compile(
     r"(?:stopping_early|early_stop|wallclock[_ ]cap|wall[- ]?clock (?:cap|limit) (?:reached|hit)|Budget [\d.]+s reached"
     r"|(?:time|wallclock)[_ ]?(?:limit|budget)[_ ](?:reached|hit))",

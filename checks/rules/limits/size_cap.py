@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import Counted, counted
 from checks.rules.places import at, name_run, of_claim, of_run, readme_lines
-from checks.submission.model import Run
+from checks.submission.model import Run, SourceFile
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "size-cap"
 
 _ARTIFACT = re.compile(r"\.(ptz|pt|bin|xz|lzma|zst|br|npz|safetensors|zlib|int\d+)$", re.IGNORECASE)
 _MEBIBYTES = re.compile(r"16[,_.]?777[,_.]?216")
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _HELPER = (".py", ".c", ".cc", ".cpp", ".cu", ".h")
 
 
@@ -38,7 +39,7 @@ def check(case: Case) -> Finding:
     say = Verdicts(CODE, Group.LIMITS, case.rulebook)
     cap = int(case.rulebook.constants["artifact_cap_bytes"])
     script = case.submission.files.get(case.submission.script or "")
-    code = script.size if script else None
+    code = script.size if script and script.kind == "file" else None
     runs = counted(case)
     sizes = [_sizes(run, code) for run in runs.trained]
     known = [s for s in sizes if s.logged is not None or s.recounted is not None]
@@ -189,8 +190,9 @@ def _logged(case: Case, sizes: Sizes, cap: int) -> Evidence:
 def _without_log(case: Case, say: Verdicts, cap: int, code: int | None) -> Finding:
     """No run says how large its artifact is: fall back on the artifact in the folder, then on the claim."""
     models = [f for f in case.submission.files.values() if _ARTIFACT.search(f.name) and "model" in f.name.lower()]
-    if models and code is not None:
-        biggest = max(models, key=lambda f: f.size)
+    unread = [f for f in models if not _is_there(f)]
+    biggest = max((f for f in models if f not in unread), key=lambda f: f.size, default=None)
+    if biggest is not None and code is not None and (not unread or biggest.size + code > cap):
         total = biggest.size + code
         if total > cap:
             return say.fail(
@@ -217,10 +219,17 @@ def _without_log(case: Case, say: Verdicts, cap: int, code: int | None) -> Findi
         of_run(case, r, "artifact_bytes", f"{name_run(r)} (does not count): {r.artifact_bytes:,} bytes")
         for r in incomplete[:3]
     ]
+    evidence += [at(case, f.name, 0, "listed, but its content is not there") for f in unread[:3]]
     if claim is not None:
         evidence.append(of_claim(case, "bytes_total", f"claimed: {claim:,} bytes"))
+    listed = f", and the content of {unread[0].name} is not there" if unread else ""
     return say.unknown(
-        "No complete run logs the size of its artifact, so the cap cannot be checked.",
+        f"No complete run logs the size of its artifact{listed}, so the cap cannot be checked.",
         evidence or [at(case, case.submission.script or "", 0, "no artifact size in any log")],
         "Attach a complete log with its `Total submission size` line.",
     )
+
+
+def _is_there(file: SourceFile) -> bool:
+    """Whether the file's size is that of its content: no link, no missing blob, no pointer of Git LFS."""
+    return file.kind == "file" and not file.read(len(_LFS_POINTER)).startswith(_LFS_POINTER)
