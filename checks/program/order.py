@@ -47,7 +47,7 @@ def _as_written(report: ReportEvent, trace: Trace) -> ReportEvent:
 
 
 def _headline(trace: Trace, label: str) -> list[ReportEvent]:
-    candidates = [r for r in trace.reports if r.scores]
+    candidates = _shown(trace)
     if label:
         named = [r for r in candidates if same_label(r.template, label)]
         exact = [r for r in named if _bare(r.template) == _bare(label)]
@@ -63,7 +63,13 @@ def _headline(trace: Trace, label: str) -> list[ReportEvent]:
 
 def prints(trace: Trace, label: str) -> bool:
     """Whether a report of the trace prints the log's final label."""
-    return any(r.scores and same_label(r.template, label) for r in trace.reports)
+    return any(same_label(r.template, label) for r in _shown(trace))
+
+
+def _shown(trace: Trace) -> list[ReportEvent]:
+    """The reports of scores, without texts that only a plot shows."""
+    drawn = trace.drawn - trace.printed
+    return [r for r in trace.reports if r.scores and (r.place.file, r.place.line) not in drawn]
 
 
 def same_label(template: str, label: str) -> bool:

@@ -143,6 +143,8 @@ class Trace:
     reports: list[ReportEvent] = field(default_factory=list)
     calls: list[CallEvent] = field(default_factory=list)
     accumulated: dict[int, Place] = field(default_factory=dict)
+    drawn: set[tuple[str, int]] = field(default_factory=set)  # places of texts that only a plot shows
+    printed: set[tuple[str, int]] = field(default_factory=set)
     executed: set[tuple[str, int]] = field(default_factory=set)
     saved: set[int] = field(default_factory=set)  # adapt events of what was written to files
     loop_exits: dict[int, int] = field(default_factory=dict)

@@ -277,6 +277,7 @@ class Functions(Library):
             labels: Labels = frozenset().union(*(self.full_labels(a) for a in args))
             if any(isinstance(x, Scored) for x in labels):
                 self.report(" ".join(a.text or "{}" for a in args), Value(labels=labels))
+        self.note_texts(self.trace.printed, args)
         return NONE
 
     def _fn_ArgumentParser(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:

@@ -30,6 +30,8 @@ NETWORK = (
     "huggingface_hub.snapshot_download", "datasets.load_dataset", "httpx.get", "socket.create_connection", "wget.download",
     "gdown.download", "boto3.client",
 )  # fmt: skip
+#: Calls of matplotlib whose texts a picture shows and no log.
+PLOTS = frozenset(["annotate", "figtext", "legend", "plot", "set_title", "suptitle", "text", "title"])
 _IDENTITY = (
     "torch.compile", "DistributedDataParallel", "DDP", "torch.jit.script", "copy.copy", "torch.as_tensor", "numpy.asarray",
     "numpy.ascontiguousarray", "torch.from_numpy", "torch.nn.DataParallel", "functools.wraps", "numpy.array", "torch.tensor",
@@ -170,6 +172,8 @@ class Library(Binding):
         """Call a function outside the submission by dotted name."""
         tail = name.rsplit(".", 1)[-1]
         values = [*args, *keywords.values()]
+        if tail in PLOTS:
+            self.note_texts(self.trace.drawn, values)
         handler = getattr(self, f"_fn_{tail}", None)
         if handler is not None:
             result = handler(name, args, keywords)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checks.program.engine.access import data_of
 from checks.program.engine.labels import ROUNDED, Flag, Scored, Uses
-from checks.program.engine.library import _FRESH
+from checks.program.engine.library import _FRESH, PLOTS
 from checks.program.engine.objects import SIZES, Objects
 from checks.program.engine.paths import opened
 from checks.program.engine.values import (
@@ -89,6 +89,8 @@ class Methods(Objects):
             if handled is not None:
                 return handled
         values = [owner, *args, *keywords.values()]
+        if name in PLOTS:
+            self.note_texts(self.trace.drawn, values[1:])
         strange = next((x for x in owner.labels if isinstance(x, Flag) and x.name == "foreign"), None)
         if strange is not None and not self.is_score(owner) and any(self.is_score(v) for v in values):
             return self.unread(str(strange.detail[1]), "", values)
@@ -198,6 +200,7 @@ class Methods(Objects):
         labels = merge_labels(parts)
         if "bpb" in text.lower() and any(isinstance(x, Scored) for x in labels):
             self.report(text, Value(labels=labels))
+            labels = labels | {self.reported()}
         return Value(labels=labels, text=text)
 
     # -- by kind of object -------------------------------------------------------------------------------------------

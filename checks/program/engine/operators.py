@@ -67,6 +67,7 @@ class Operators(Calls):
         labels = merge_labels(parts)
         if "bpb" in text.lower() and any(isinstance(x, Scored) for x in labels):
             self.report(text, Value(labels=labels))
+            labels = labels | {self.reported()}
         base = self.string(text)
         if base.labels:
             labels = without_paths(labels)

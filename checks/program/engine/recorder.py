@@ -239,6 +239,17 @@ class Recorder(Machine):
         scores = frozenset(x.event for x in labels if isinstance(x, Scored))
         self.trace.reports.append(ReportEvent(self.steps, self.place(), template, scores, labels, self.loop_symbols))
 
+    def reported(self) -> Flag:
+        """The mark of a text that a report was recorded for."""
+        return Flag("reported", self.line, self.file)
+
+    def note_texts(self, places: set[tuple[str, int]], values: Iterable[Value]) -> None:
+        """Note where texts with a score were made that a call is given."""
+        labels = [x for v in values for x in self.full_labels(v) if isinstance(x, Flag) and x.name == "reported"]
+        if labels:
+            self.concrete()
+            places |= {(str(x.detail), x.line) for x in labels}
+
     def call_event(self, name: str, values: Iterable[Value], detail: str = "") -> None:
         """Record a watched call with the data that it was given."""
         data = frozenset(d for d in merge_labels(values) if isinstance(d, Data) and d.role != "path")
