@@ -128,6 +128,14 @@ def _is_clocked(program: Program, place: Place) -> bool:
     return any(names)
 
 
+def asks_clock(program: Program, place: Place) -> bool:
+    """Whether a loop compares a time, as training under a clock does."""
+    loop = _loop_at(program, place)
+    return loop is not None and any(
+        _CAP.search(text) or _CLOCK.search(text) for n in of(loop, (ast.Compare,)) for text in (ast.unparse(n),)
+    )
+
+
 def _is_counted(program: Program, place: Place) -> bool:
     """Whether a loop runs over a range and asks no clock."""
     loop = _loop_at(program, place)

@@ -23,6 +23,14 @@ def check(case: Case) -> Finding:
             "Adapt in evaluation on validation tokens that are scored already, and on nothing else.",
         )
     end = phases.last_training_loop(case.program)
+    fitted = _fitted_on_the_artifact(case)
+    if fitted:
+        return say.fail(
+            "Training tokens are read after the artifact was read back, and the headline's score uses what was fitted on "
+            "them: the counted bytes hold none of it, whatever the clock says.",
+            ordering.unique([*fitted, *_reports(case)]),
+            "Fit it before the artifact is written, inside the 600 s, and store the result in the artifact.",
+        )
     reads = phases.read_after(case.program, end[0]) if end is not None else []
     first = phases.first_score(case.program)
     reads = [r for r in reads if first is None or r.at <= first.at]
@@ -69,6 +77,37 @@ def _loop(case: Case, loop: Place) -> list[Evidence]:
 
 def _reports(case: Case) -> list[Evidence]:
     return [ordering.report_row(case.program, r) for r in case.program.reports]
+
+
+def _fitted_on_the_artifact(case: Case) -> list[Evidence]:
+    """What a model that was read back learned from training tokens and no file keeps, where the headline depends on it.
+
+    Training was written to a file before, and the fit is no training that goes on from a checkpoint under a clock.
+    """
+    trace = case.program.trace
+    if trace is None:
+        return []
+    kept = [trace.adapts[i].at for i in trace.saved if phases.from_train(trace.adapts[i].data)]
+    state = {i for s in ordering.headline_scores(case.program) for i in s.state} - trace.saved
+    rows: list[Evidence] = []
+    for event in (trace.adapts[i] for i in sorted(state)):
+        loops = [trace.loop_places[loop] for loop, _ in event.loops if loop in trace.loop_places]
+        read_back = any(phases.artifact_lines(trace.scores[i]) for i in event.losses)
+        if not read_back or not phases.from_train(event.data) or event.at < min(kept, default=event.at + 1):
+            continue
+        if not any(phases.asks_clock(case.program, place) for place in loops):
+            rows += [*_tokens_of(case, event), case.program.evidence(event.place, "fits on training tokens", "adapt")]
+            rows += phases.leading_calls(case.program, event.place, "leads to the fit, with the artifact read back")
+    return ordering.unique(rows)[:_SHOWN]
+
+
+def _tokens_of(case: Case, event: AdaptEvent) -> list[Evidence]:
+    """The first and the last read of training tokens in the loops of a fit, else the last one before it."""
+    trace = case.program.trace
+    reads = [c for c in trace.calls if c.name == "train-read" and c.at <= event.at] if trace is not None else []
+    within = [c for c in reads if c.loops & event.loops] or reads[-1:]
+    shown = [*within[-1:], *within[:1]]
+    return [case.program.evidence(c.place, "reads training tokens", "source") for c in shown]
 
 
 def _in_evaluation(case: Case) -> list[Evidence]:
