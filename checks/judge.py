@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -12,6 +12,7 @@ from checks.facts import facts
 from checks.rulebook import Rulebook
 from checks.rules.base import Case, PullRequestCase, Verdicts
 from checks.rules.registry import Rule, rules
+from checks.submission import no_claim
 from checks.submission.files import TRACK_PREFIX
 from checks.submission.model import PullRequest, Submission
 from checks.submission.readme_claims import title_score
@@ -110,21 +111,25 @@ def _without_folder(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(replace(f, blocking=False) for f in findings if f.rule == "missing-files")
 
 
-def no_score(submission: Submission) -> str:
-    """Where the author says that there is no score, "file:line"; empty when one is claimed, logged or merely unstated."""
+def no_score(submission: Submission, folders: Sequence[Submission]) -> Evidence | None:
+    """Where it shows that this one of the folders has no score; None when one is claimed, logged or merely unstated."""
+    if no_claim.left_over(submission, folders):
+        what = "holds no README, submission.json, log or score; the pull request's submission is in another folder"
+        return Evidence(submission.path, what=what)
     claims = submission.claims
     logged = any(run.complete and run.val_bpb is not None for run in submission.runs)
     stated = claims.val_bpb is not None or claims.readme_val_bpb or claims.title_val_bpb is not None
     named = title_score(submission.path.rsplit("/", 1)[-1]) is not None
-    return "" if (stated or logged or named) and not claims.withdrawn else claims.unclaimed
+    if not claims.unclaimed or ((stated or logged or named) and not claims.withdrawn):
+        return None
+    file, _, line = claims.unclaimed.rpartition(":")
+    return Evidence(file, int(line), int(line), what="says that there is no score")
 
 
-def _noted(finding: Finding, place: str) -> Finding:
+def _noted(finding: Finding, said: Evidence) -> Finding:
     """A breach of an evaluation rule where no score is claimed: a note on the code (rulebook, "No claimed score")."""
     if finding.group is not Group.EVALUATION or finding.status is not Status.FAIL:
         return finding
-    file, _, line = place.rpartition(":")
-    said = Evidence(file, int(line), int(line), what="says that there is no score")
     summary = f"{finding.summary} No score is claimed: this is a note on the code, not a breach."
     return replace(finding, status=Status.WARN, blocking=False, summary=summary, evidence=(*finding.evidence, said))
 
@@ -184,7 +189,7 @@ class _Judge:
             for rule in self._rules()
             if rule.check is not None
         ]
-        if unclaimed := no_score(submission):
+        if unclaimed := no_score(submission, self.pull_request.submissions):
             findings = [_noted(f, unclaimed) for f in findings]
         script = read.program.scripts.get(submission.script or "")
         return SubmissionVerdict(

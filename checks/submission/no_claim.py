@@ -1,15 +1,19 @@
 """Where an author says that there is no score (yet, or any more): a null in submission.json, a README that waits for a run.
 
 Silence is no such statement: a folder without submission.json is judged as if it claimed its score. One whose README
-calls it a non-record analysis, and names no score of its own, claims none (#1147).
+calls it a non-record analysis, and names no score of its own, claims none (#1147). Nor does a bare script beside the
+folder that holds the pull request's README or submission.json (#410, #1825).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+from checks.submission.model import Submission
+from checks.submission.readme_claims import readme_scores, title_score
 
 _WITHDRAWN = re.compile(r"\b(?:retract|withdr[ae]w)", re.IGNORECASE)
 _PENDING = re.compile(
@@ -23,6 +27,10 @@ _STUDY = re.compile(
 )
 _TOP_LINES = 25
 _MAX_LINE = 500
+_PROSE = (".md", ".txt", ".json", ".jsonl", ".csv", ".tsv", ".log", ".out")
+_MAX_PROSE = 20
+_MAX_READ = 400_000
+_ROUNDED = 0.006
 
 
 def withdrawn(data: Mapping[str, Any]) -> str:
@@ -67,3 +75,34 @@ def aside(readme: str, claimed: object) -> int:
         if _ASIDE.search(line[:_MAX_LINE]) and _STUDY.search(line[:_MAX_LINE]):
             return number
     return 0
+
+
+def left_over(submission: Submission, folders: Sequence[Submission]) -> bool:
+    """Whether this folder claims nothing: code without README, submission.json or score, where another one has them.
+
+    Args:
+        submission: the folder.
+        folders: all record folders of the pull request. Alone, a bare script is its submission: silence is no statement.
+    """
+    claims = submission.claims
+    others = [f for f in folders if f.path != submission.path and (f.claims.json_path or f.claims.readme_path)]
+    if not others or claims.json_path or claims.readme_path or any(run.scores for run in submission.runs):
+        return False
+    titled = claims.title_val_bpb
+    if titled is not None and not any(_states(other, titled) for other in others):
+        return False
+    if title_score(submission.path.rsplit("/", 1)[-1]) is not None:
+        return False
+    prose = sorted(path for path, file in submission.files.items() if file.kind == "file" and path.endswith(_PROSE))
+    if len(prose) > _MAX_PROSE:
+        return False
+    return not any(readme_scores(submission.files[path].read(_MAX_READ).decode("utf-8", "replace")) for path in prose)
+
+
+def _states(submission: Submission, score: float) -> bool:
+    """Whether the folder itself names this score, but for rounding."""
+    claims = submission.claims
+    named = (
+        claims.readme_val_bpb if claims.from_.get("val_bpb") == "title" else (claims.val_bpb, *claims.readme_val_bpb)
+    )
+    return any(value is not None and abs(value - score) < _ROUNDED for value in named)

@@ -20,6 +20,7 @@ from harness.bounded import Limits
 from harness.review import exit_status, judge_bounded
 from harness.target import Target, read_target
 from tests.harness.repositories import FOLDER, Repo, record_files
+from tests.rules import pages
 
 BOOK = rulebook.load()
 
@@ -155,3 +156,18 @@ def test_two_folders_are_judged_each_and_together(tmp_path: Path) -> None:
     verdict = judge(read_target(Target(git_dir=repo.path, ref="two")), BOOK, Options())
     assert [(s.path, s.track) for s in verdict.submissions] == [(FOLDER, "10min_16mb"), (second, "non_record_16mb")]
     assert any(f.rule == "multiple-folders" and f.status is Status.FAIL for f in verdict.findings)
+
+
+def test_a_breach_in_a_folder_without_any_claim_is_a_note(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo")
+    second = "records/track_10min_16mb/2026-03-22_Plan"
+    page = Path(judging.__file__).parent / "rules" / "evaluation" / "val_training.md"
+    script = pages.read(page).examples[0].files["train_gpt.py"].encode()
+    repo.branch("two", {**record_files(), f"{second}/train_gpt.py": script})
+    pull_request = read_target(Target(git_dir=repo.path, ref="two"))
+    verdict = judge(pull_request, BOOK, Options())
+    found = [f for s in verdict.submissions if s.path == second for f in s.findings if f.group is Group.EVALUATION]
+    noted = [f for f in found if "note on the code" in f.summary]
+    assert noted and all(f.status is Status.WARN and f.evidence[-1].file == second for f in noted)
+    alone = judge(replace(pull_request, submissions=pull_request.submissions[1:]), BOOK, Options())
+    assert {f.rule for s in alone.submissions for f in s.findings if f.status is Status.FAIL} >= {f.rule for f in noted}
