@@ -270,6 +270,7 @@ class Tensors(Functions):
             state |= {
                 x for x in labels if isinstance(x, Adapted) or (isinstance(x, Flag) and x.name == "chosen-by-score")
             }
+            labels = self._without_metrics(value)
             decided = {d for x in labels if isinstance(x, Flag) and x.name == "decided-by" for d in x.detail}
             order = {d for x in labels if isinstance(x, Looked) for d in self.trace.lookups[x.event].key}
             decided |= order  # columns in the order of their activations are no look-up of tokens, but depend on them
@@ -284,6 +285,17 @@ class Tensors(Functions):
         self.artifact |= state
         self.trace.saved |= {x.event for x in state if isinstance(x, Adapted)}
         return NONE
+
+    def _without_metrics(self, value: Value) -> Labels:
+        """Labels of what is saved, but for the scores noted beside the weights of a dict: they change no weight."""
+        labels = value.labels
+        for ref in value.refs:
+            if isinstance(ref, Mapping):
+                kept = [v for v in (*ref.items.values(), *([ref.rest] if ref.rest else [])) if not _is_metric(v)]
+                labels = labels.union(ref.labels, *(self.full_labels(v) for v in kept))
+            else:
+                labels = labels | self.state(ref)
+        return labels
 
     _fn_dump = _fn_savez = _fn_savez_compressed = _fn_save_file = _fn_save
 
@@ -319,6 +331,13 @@ class Tensors(Functions):
         return blended or Value(labels=merge_labels([args[0], *items]), symbols=merge_symbols([args[0], *items]))
 
     _fn_cat = _fn_concatenate = _fn_vstack = _fn_hstack = _fn_stack
+
+
+def _is_metric(value: Value) -> bool:
+    """Whether a value is a score by itself: no state, and nothing that a model, an adaptation or a choice gave."""
+    kinds = {type(x) for x in value.labels}
+    picked = any(isinstance(x, Flag) and x.name in ("chosen-by-score", "decided-by") for x in value.labels)
+    return Scored in kinds and not value.refs and not kinds & {Data, Uses, Adapted} and not picked
 
 
 def _bounded(operands: list[Value]) -> Counter | None:
