@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from checks.submission import no_claim
+from checks.submission import no_claim, told_part
 from checks.submission.model import Claims, SourceFile
 from checks.submission.readme_claims import readme_scores, says_non_record, title_score
 
@@ -86,6 +86,9 @@ def read_claims(files: Mapping[str, SourceFile], title: str | None, folder: str)
         unclaimed = f"{path}:{no_claim.line_of(text, key)}"
     elif bpb is None and readme and (line := no_claim.pending(readme_text) or no_claim.aside(readme_text, json_file)):
         unclaimed = f"{readme[0]}:{line}"
+    parts = told_part.of_json(data, text, path, bpb)
+    if readme:
+        parts += told_part.of_readme(readme_text, readme[0], bpb)
     track = facts["track"]
     words = (track or "", str(data.get("submission_type", "")), str(data.get("status", "")), str(data.get("type", "")))
     non_record = (
@@ -108,6 +111,7 @@ def read_claims(files: Mapping[str, SourceFile], title: str | None, folder: str)
         non_record=non_record,
         unclaimed=unclaimed,
         withdrawn=bool(taken_back),
+        told_parts=parts,
         **facts,
     )
 

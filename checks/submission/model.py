@@ -46,6 +46,19 @@ class Change:
 
 
 @dataclass(frozen=True)
+class ToldPart:
+    """A number of tokens that the author says a score is over, at ``place`` ("file:line").
+
+    ``sure``: it is said of the claimed score; ``words``: in words, not as a field of submission.json.
+    """
+
+    tokens: int
+    place: str
+    sure: bool
+    words: bool = False
+
+
+@dataclass(frozen=True)
 class Claims:
     """What the author says: submission.json, README and title. ``from_`` maps each fact to "file:line".
 
@@ -74,6 +87,7 @@ class Claims:
     readme_path: str = ""
     unclaimed: str = ""
     withdrawn: bool = False
+    told_parts: tuple[ToldPart, ...] = ()
 
 
 @dataclass(frozen=True)

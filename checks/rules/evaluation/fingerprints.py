@@ -53,6 +53,12 @@ def coverage(run: Run, rulebook: Rulebook) -> Coverage:
     return Coverage(tokens, ratio, by_tokens, by_ratio, share, byte_share)
 
 
+def fewest_tokens(rulebook: Rulebook) -> int:
+    """The fewest tokens that a known tokenizer makes of the whole validation split."""
+    whole = int(rulebook.constants["validation_documents"])
+    return min(min(f.scored_tokens) for f in rulebook.fingerprints if f.documents == whole)
+
+
 def cut_elsewhere(cover: Coverage, rulebook: Rulebook) -> bool:
     """Whether a round number of tokens, less a part of a window, holds far more bytes than the split: another cut.
 

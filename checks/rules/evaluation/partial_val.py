@@ -9,8 +9,9 @@ from checks.rules.counted import counted
 from checks.rules.evaluation import ordering
 from checks.rules.evaluation.coverage_code import by_code
 from checks.rules.evaluation.coverage_proof import proved
-from checks.rules.evaluation.fingerprints import Coverage, coverage
+from checks.rules.evaluation.fingerprints import Coverage, coverage, fewest_tokens
 from checks.rules.evaluation.halves import together
+from checks.rules.evaluation.told_coverage import by_word
 from checks.rules.places import at, name_run, of_run
 from checks.submission.headline import lower_than_logged
 from checks.submission.model import Run, Setting
@@ -26,8 +27,15 @@ _PLACE = re.compile(r"(?:default )?(.+):(\d+)$")
 
 
 def check(case: Case) -> Finding:
-    """Check how many validation tokens the logs say were scored, and what the code leaves out."""
+    """Check how many validation tokens the author and the logs say were scored, and what the code leaves out."""
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
+    told = by_word(case, say)
+    found = _computed(case, say)
+    return found if told is None else together(found, told)
+
+
+def _computed(case: Case, say: Verdicts) -> Finding:
+    """What the logs and the code say."""
     unknown = ordering.undecidable(case, say)
     if unknown is not None and lower_than_logged(case.submission.claims, case.submission.runs):
         return unknown  # the logs are not of the evaluation that the claim comes from
@@ -100,7 +108,7 @@ def _share(case: Case, cover: Coverage) -> float | None:
     if cover.share is not None:
         return cover.share
     if cover.byte_share is None:
-        fewest = min(min(f.scored_tokens) for f in case.rulebook.fingerprints)
+        fewest = fewest_tokens(case.rulebook)
         return cover.tokens / fewest if cover.tokens and cover.tokens < fewest / 2 else None
     tolerance = float(case.rulebook.rule(CODE).numbers["export_tolerance"])
     return 1.0 if cover.byte_share > 1 - tolerance else cover.byte_share
