@@ -150,6 +150,9 @@ class Trace:
     loop_exits: dict[int, int] = field(default_factory=dict)
     loop_places: dict[int, Place] = field(default_factory=dict)
     reaches: dict[int, Reach] = field(default_factory=dict)
+    few: dict[tuple[int, tuple[tuple[str, int], ...]], frozenset[Flag]] = field(
+        default_factory=dict
+    )  # of a loop in a function as called
     exhausted: str = ""
     failures: list[str] = field(default_factory=list)
 

@@ -17,7 +17,8 @@ from checks.program.engine.values import NOTHING, Range, Sequence, Value, Zipped
 from checks.program.trace import Reach
 
 _COUNTS = ("elements", "documents")
-_OF_SIZES = ("extent", "cut", "header", "few", *_COUNTS)
+_ROWS = ("rows", "span")  # a number of rows of so many tokens each, and so many rows further
+_OF_SIZES = ("extent", "cut", "header", "few", *_COUNTS, *_ROWS)
 _PART = 10_000_000  # less than a quarter of the tokens of any export of the validation split
 _DOCUMENTS = 50_000  # of the validation split, in every export
 _BATCH = 524_288  # tokens of the largest batches that are evaluated at once
@@ -39,7 +40,7 @@ def counts_tokens(labels: Labels) -> bool:
     if not labels:
         return False
     names = {x.name if type(x) is Flag else "" for x in labels}
-    return "extent" in names and names <= {"extent", "cut", "target-bytes", "header", "ranks", "few", *_COUNTS}
+    return "extent" in names and names <= {"extent", "cut", "target-bytes", "header", "ranks", "few", *_COUNTS, *_ROWS}
 
 
 def is_cut(labels: Labels) -> bool:
@@ -108,9 +109,23 @@ class Extents(Summaries):
         units = {"elements": _PART, "documents": _DOCUMENTS}
         most = max((units[unit] for unit in units if any(self._counts_all(v, unit) for v in operands)), default=0)
         few = [v.const for v in limits if isinstance(v.const, int) and 1 < v.const < most]
-        if few:
-            return self.cut() | {Flag("few", self.line, (self.file, f"at most {min(few):,}", ""))}
+        rows = [] if few else self._few_rows(operands, limits)
+        if few or rows:
+            what = f"at most {min(few):,}" if few else f"at most {min(rows):,} rows"
+            return self.cut() | {Flag("few", self.line, (self.file, what, ""))}
         return NO_LABELS if all(far) else self.cut()
+
+    def _few_rows(self, operands: Iterable[Value], limits: Iterable[Value]) -> list[int]:
+        """Limits, in rows of a known length, that are a part of the split: ``min(rows, 32)``, ``min(end, start + 32)``."""
+        lengths = [n for v in operands if not v.symbols for n in _rows_of(v)]
+        if not lengths or self.loops or self.while_loops:
+            return []
+        world = self.environment.get("WORLD_SIZE", "")
+        ranks = int(world) if world.isdigit() else 8
+        fixed = [v.const for v in limits if isinstance(v.const, int) and 0 < v.const * ranks * max(lengths) < _PART]
+        spans = [min(n for n in _rows_of(v, "span")) for v in operands if not v.symbols and _rows_of(v, "span")]
+        ends = any(_rows_of(v) and not _rows_of(v, "span") for v in operands)
+        return fixed + [n for n in spans if ends and n * ranks * max(lengths) < _PART]
 
     def shrunk(self, op: type[ast.operator], left: Value, right: Value) -> Labels:
         """A mark where arithmetic makes a size smaller in a way that no unit of tokens, rows or ranks explains."""
@@ -118,20 +133,27 @@ class Extents(Summaries):
             return NO_LABELS
         if op in (ast.Div, ast.FloorDiv):
             unit = right.const
-            ranks = self.environment.get("WORLD_SIZE")
-            shared = str(unit) == ranks or any(isinstance(x, Flag) and x.name == "ranks" for x in right.labels)
-            if shared or sized(right.labels) or right.symbols:
+            if self._of_ranks(right) or sized(right.labels) or right.symbols:
                 return NO_LABELS
             whole = isinstance(unit, (int, float)) and unit > 0 and (unit == 1 or unit % _UNIT == 0)
             if isinstance(unit, int) and unit.bit_count() > 1 and not whole and self._counts_all(left):
                 return self.cut() | {Flag("few", self.line, (self.file, f"one in {unit}", str(unit)))}
+            if whole and isinstance(unit, int) and op is ast.FloorDiv and self._counts_all(left):
+                return frozenset({Flag("rows", self.line, (self.file, unit))})
             return NO_LABELS if whole else self.cut()
+        if op is ast.Add and isinstance(right.const, int) and right.const > 1 and _rows_of(left) and not left.symbols:
+            return frozenset({Flag("span", self.line, (self.file, right.const))})
         if op is ast.Mult:
             factor = next((v.const for v in (left, right) if isinstance(v.const, float)), 1.0)
             return self.cut() if factor < 1 else NO_LABELS
         if op is ast.Sub and isinstance(right.const, (int, float)) and right.const > _FEW:
             return self.cut()
         return NO_LABELS
+
+    def _of_ranks(self, value: Value) -> bool:
+        """Whether a number is the number of ranks."""
+        known = str(value.const) == self.environment.get("WORLD_SIZE")
+        return known or any(isinstance(x, Flag) and x.name == "ranks" for x in value.labels)
 
     def _counts_all(self, value: Value, unit: str = "elements") -> bool:
         """Whether a number counts tokens of the whole stream: within a loop, it may count those that are left."""
@@ -148,12 +170,15 @@ class Extents(Summaries):
         """Labels of a result, without what its operands prove of their size and the result does not keep."""
         if not labels:
             return labels
-        marks = [x for x in labels if type(x) is Flag and x.name in ("few", *_COUNTS)]
+        marks = [x for x in labels if type(x) is Flag and x.name in ("few", *_COUNTS, *_ROWS)]
         if not marks:
             return labels
         plain = op in (ast.Add, ast.Sub)
-        lost = {x for x in marks if not (plain if x.name in _COUNTS else _stays_few(x, op, left, right))}
-        return labels - lost
+        shared = op in (ast.Add, ast.Sub, ast.Mult) or (op is ast.FloorDiv and self._of_ranks(right))
+        kept = {"few": False, "rows": shared, "span": False} | dict.fromkeys(_COUNTS, plain)
+        return labels - {
+            x for x in marks if not kept[x.name] and not (x.name == "few" and _stays_few(x, op, left, right))
+        }
 
     def slice_cut(self, node: ast.Slice, lower: Value | None, upper: Value | None, step: Value | None) -> Labels:
         """A mark where a slice leaves out what its bounds do not derive from the size or from a loop."""
@@ -195,7 +220,7 @@ class Extents(Summaries):
             {
                 (str(x.detail), x.line)
                 for x in ref.stop.labels
-                if isinstance(x, Flag) and x.name not in ("few", *_COUNTS)
+                if isinstance(x, Flag) and x.name not in ("few", *_COUNTS, *_ROWS)
             }
             if isinstance(ref, Range)
             else ()
@@ -210,6 +235,7 @@ class Extents(Summaries):
 
     def _reached(self, loop: int, reach: Reach) -> None:
         known = self.trace.reaches.get(loop)
+        self.trace.few[loop, reach.place.calls] = self.trace.few.get((loop, reach.place.calls), reach.few) & reach.few
         if known is None:
             self.trace.reaches[loop] = reach
         elif (known.whole and not reach.whole) or known.few - reach.few:
@@ -277,6 +303,11 @@ def _of_validation(value: Value) -> bool:
 def few_of(labels: Labels) -> frozenset[Flag]:
     """Marks of limits that prove a number to be of a part of the tokens."""
     return frozenset(x for x in labels if isinstance(x, Flag) and x.name == "few")
+
+
+def _rows_of(value: Value, name: str = "rows") -> list[int]:
+    """The numbers of the marks of rows: tokens of each, or how many further."""
+    return sorted(x.detail[1] for x in value.labels if isinstance(x, Flag) and x.name == name) if value.labels else []
 
 
 def _stays_few(mark: Flag, op: type[ast.operator], left: Value, right: Value) -> bool:

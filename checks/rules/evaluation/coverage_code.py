@@ -93,10 +93,18 @@ def _limits(program: Program, score: ScoreEvent) -> set[Flag]:
     selecting = {loop for d in score.targets if d.source == "val" for loop, _ in d.symbols}
     reaches = {loop: reach for loop, reach in program.trace.reaches.items() if loop in selecting}
     running = selecting & {loop for loop, _ in score.loops}
-    beyond = any(reach.sizes and not reach.few for reach in reaches.values())
+    few = {loop: reach.few or _few_as_called(program, score, loop) for loop, reach in reaches.items()}
+    beyond = any(reach.sizes and not few[loop] for loop, reach in reaches.items())
     if not beyond and all(loop in reaches and not reaches[loop].whole for loop in running):
-        marks |= {x for reach in reaches.values() for x in reach.few}
+        marks |= set().union(*few.values())
     return {x for x in marks if len(x.detail) < 3 or not x.detail[2] or not _undone(program, x)}
+
+
+def _few_as_called(program: Program, score: ScoreEvent, loop: int) -> frozenset[Flag]:
+    """The limits of a loop in the one call of its function that makes this score."""
+    assert program.trace is not None
+    calls = [c for ident, c in program.trace.few if ident == loop and c and score.place.calls[: len(c)] == c]
+    return program.trace.few[loop, max(calls, key=len)] if calls else frozenset()
 
 
 def _undone(program: Program, mark: Flag) -> bool:
