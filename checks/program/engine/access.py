@@ -233,9 +233,12 @@ class Access(Extents):
             return self._instance_attribute(ref, name)
         if isinstance(ref, ModuleRef):
             if ref.scope is not None:
+                if name == "__dict__":
+                    return self.namespace(ref.scope)
                 found = ref.scope.vars.get(name)
                 self.free_name(ref.scope, name, found)
-                return NOTHING if found is None else found
+                if found is not None or ref.scope.module:
+                    return NOTHING if found is None else found
             return Value(refs=(External(f"{ref.name}.{name}"),))
         if isinstance(ref, External):
             return Value(refs=(External(f"{ref.name}.{name}"),))
@@ -255,6 +258,11 @@ class Access(Extents):
         if isinstance(ref, Gradient) and name == "data":
             return owner
         return None
+
+    def namespace(self, scope: Scope) -> Value:
+        """The variables of a module as a dict: what is stored in it is stored in the module."""
+        self.concrete()
+        return Value(refs=(Mapping(scope.vars),))
 
     def _instance_attribute(self, ref: Instance, name: str) -> Value | None:
         if ref.external == "optimizer" and name in ("step", "zero_grad"):  # however it computes its update

@@ -115,6 +115,19 @@ class Definitions(Expressions):
         path = str(spec.attrs["origin"].const)
         return Value(refs=(ModuleRef(path, self.run_module(path)),))
 
+    def _fn_ModuleType(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
+        """``types.ModuleType(name)``: a module of no file, which the script fills itself."""
+        self.concrete()
+        return Value(refs=(ModuleRef(str(args[0].const) if args else "", Scope({})),))
+
+    def _fn_globals(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        home = self.scopes.get(self.file)
+        return self.namespace(home) if name == "globals" and home is not None else None
+
+    def _fn_vars(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        modules = bool(args) and all(isinstance(r, ModuleRef) for r in args[0].refs)
+        return self.attribute(args[0], "__dict__") if name == "vars" and modules else None
+
     def _met(self, module: str) -> None:
         if foreign(module):
             self.strangers.add(module.partition(".")[0])

@@ -129,7 +129,7 @@ class Mapping(Heap):
 
     def __init__(self, items: dict[Any, Value] | None = None, rest: Value | None = None, line: int = 0) -> None:
         super().__init__(line)
-        self.items: dict[Any, Value] = items or {}
+        self.items: dict[Any, Value] = {} if items is None else items
         self.rest = rest
         self.keys_known = rest is None
 
