@@ -13,19 +13,22 @@ CODE = "acausal-model"
 
 
 _BOUND = re.compile(
-    r"\bELBO\b|\bevidence lower bound\b|\bvariational (?:upper |lower )?bound\b|\bmasked diffusion\b|\bMDLM\b"
+    r"\bN?ELBO\b|\bevidence lower bound\b|\bvariational (?:(?:upper |lower )?bound|nll|bpb|bits|likelihood)\b"
+    r"|\bbound (?:on|of) (?:the )?(?:true |exact |negative |data )*(?:nll|log|likelihood|bits|bpb|code ?length|loss)",
+    re.IGNORECASE,
 )
-_README_BYTES = 200_000
+_DOCUMENTS = ("readme.md", "submission.json")
+_TEXT_BYTES = 200_000
 
 
 def _stated_bound(case: Case) -> Evidence | None:
-    """Where the README says that the score is a bound (a diffusion model's ELBO); rulebook section 15."""
-    readme = next((f for path, f in case.submission.files.items() if path.lower() == "readme.md"), None)
-    if readme is None:
-        return None
-    for number, line in enumerate(readme.read(_README_BYTES).decode("utf-8", "replace").splitlines(), 1):
-        if _BOUND.search(line):
-            return Evidence(readme.path, number, number, "", "states a bound on the likelihood", line[:200])
+    """Where the submission says that its score is a bound; the name of a kind of model is no bound. Rulebook section 15."""
+    for name in _DOCUMENTS:
+        document = next((f for path, f in sorted(case.submission.files.items()) if path.lower() == name), None)
+        lines = document.read(_TEXT_BYTES).decode("utf-8", "replace").splitlines() if document is not None else []
+        for number, line in enumerate(lines, 1):
+            if document is not None and _BOUND.search(line):
+                return Evidence(document.path, number, number, "", "states a bound on the likelihood", line[:200])
     return None
 
 
