@@ -18,12 +18,13 @@ class Flow(enum.Enum):
 
 
 class Frame:
-    """What a function body has returned so far, the variables at the breaks of the running loops, and which of these
-    loops may have gone on to their next iteration in the running one."""
+    """What a function body has returned so far, the variables at the breaks of the running loops, which of these loops
+    may have gone on to their next iteration in the running one, and where in it their cursors began."""
 
-    __slots__ = ("breaks", "result", "skips")
+    __slots__ = ("breaks", "cursors", "result", "skips")
 
     def __init__(self) -> None:
         self.result: Value | None = None
         self.breaks: list[list[dict[str, Value]]] = []
         self.skips: list[bool] = []
+        self.cursors: dict[str, Value] = {}

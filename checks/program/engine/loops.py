@@ -41,6 +41,7 @@ class Loops(Branching):
         flow = Flow.NEXT
         ended = False
         grown: list[bool] = []
+        began, outer = self.cursors_of(node, scope), frame.cursors
         for k, (element, symbol, certain) in enumerate(_settling(iterations, grown)):
             known = len(self.trace.adapts)
             self.passes.append((id(node), k))
@@ -48,6 +49,7 @@ class Loops(Branching):
                 self.loops.append(symbol)
             if not certain and k > 0 and isinstance(element, Value):
                 self._widen(node, scope, symbol)
+            frame.cursors = {**outer, **self.place_cursors(began, scope, symbol)}
             bind(element)
             frame.skips[-1] = False
             elsewhere = self.elsewhere
@@ -67,6 +69,7 @@ class Loops(Branching):
                 ended = True
                 break
         self.maybe = maybe
+        frame.cursors = outer
         broken = frame.breaks.pop()
         frame.skips.pop()
         self.loop_exit(id(node), node.lineno)
@@ -108,6 +111,7 @@ class Loops(Branching):
 
     def _while(self, node: ast.While, scope: Scope) -> Flow:
         loop = id(node)
+        self.entered[loop] = len(self.calls)
         self.while_loops.append((loop, 0))
         test = self.eval(node.test, scope)
         self.while_loops.remove((loop, 0))

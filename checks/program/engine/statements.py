@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from checks.program.engine.definitions import Definitions
 from checks.program.engine.extents import bounds
 from checks.program.engine.flow import Flow
 from checks.program.engine.labels import Looked, Scored
+from checks.program.engine.moving import Moving
 from checks.program.engine.values import (
     NOTHING,
     Absent,
@@ -24,7 +24,7 @@ from checks.program.engine.values import (
 _NAMES = 8  # names that one comprehension is unpacked to
 
 
-class Statements(Definitions):
+class Statements(Moving):
     """Statements that bind values and return them."""
 
     def _expression(self, node: ast.Expr, scope: Scope) -> Flow:
@@ -35,6 +35,7 @@ class Statements(Definitions):
         value = self.eval(node.value, scope)
         for target in node.targets:
             self.assign(target, self._apart(target, node.value, value, scope), scope)
+        self.move_cursors(node, scope)
         return Flow.NEXT
 
     def _apart(self, target: ast.expr, made: ast.expr, value: Value, scope: Scope) -> Value:
@@ -98,6 +99,7 @@ class Statements(Definitions):
         if self.loops and not result.labels and (old.known or not result.known):
             result = Value(result.const, result.refs, result.labels, result.symbols | self.loop_symbols, result.text)
         self.assign(target, result, scope)
+        self.move_cursors(node, scope)
         return Flow.NEXT
 
     def _return(self, node: ast.Return, scope: Scope) -> Flow:
