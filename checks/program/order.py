@@ -14,6 +14,7 @@ _RUNNING = re.compile(
 )
 _DIAGNOSTIC = re.compile(r"diagnostic|pre[-_ ]?quant|pre[-_ ]?ttt", re.I)
 _LABEL = 6
+_CODEC = re.compile(r"\b(?:brotli|bz2|lzma|xz|zlib|zstd)\d*\b ?")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def _headline(trace: Trace, label: str) -> list[ReportEvent]:
     candidates = _shown(trace)
     if label:
         named = [r for r in candidates if same_label(r.template, label)]
+        named = named or [r for r in candidates if _same_but_codec(r.template, label)]
         exact = [r for r in named if _bare(r.template) == _bare(label)]
         if exact:
             return exact[-1:]
@@ -63,7 +65,7 @@ def _headline(trace: Trace, label: str) -> list[ReportEvent]:
 
 def prints(trace: Trace, label: str) -> bool:
     """Whether a report of the trace prints the log's final label."""
-    return any(same_label(r.template, label) for r in _shown(trace))
+    return any(same_label(r.template, label) or _same_but_codec(r.template, label) for r in _shown(trace))
 
 
 def _shown(trace: Trace) -> list[ReportEvent]:
@@ -74,7 +76,15 @@ def _shown(trace: Trace) -> list[ReportEvent]:
 
 def same_label(template: str, label: str) -> bool:
     """Whether an f-string can print a log line with this label."""
-    printed, wanted = words_of(template), words_of(label)
+    return _begins(words_of(template), words_of(label))
+
+
+def _same_but_codec(template: str, label: str) -> bool:
+    """Whether it can but for the compressor's name, which a run may have changed."""
+    return _begins(_CODEC.sub("", words_of(template)), _CODEC.sub("", words_of(label)))
+
+
+def _begins(printed: str, wanted: str) -> bool:
     if not printed or not wanted:
         return False
     return printed.startswith(wanted) or (len(printed) >= _LABEL and wanted.startswith(printed))

@@ -20,6 +20,7 @@ _IDENTITY = re.compile(
     r"(_PATH|_DIR|_FILE|_FILES|_ROOT|_LOG|_PORT|_ID|_NAME|_TAG|_DEVICE|_PREFIX|_OUT|_OUTPUT)$|^(SEED|WANDB|NCCL|TORCH|CUDA|LOG)_?"
 )
 MAX_CHOICES = 512
+_EXACT_DIGITS = 6  # two runs do not share so many digits of val_bpb
 FAR = 0.02  # bpb between runs of one seed: no repetition of one another, but other configurations
 
 
@@ -65,6 +66,15 @@ def counted(case: Case) -> Counted:
     left += [(r, _why(r, chosen)) for r in complete if id(r) not in settled]
     trained = [_training_of(case, r) for r in chosen] or _trained_only(case)
     return Counted(tuple(chosen), tuple(left), tuple(trained))
+
+
+def behind_claim(case: Case) -> tuple[Run, ...]:
+    """The runs that the claimed number comes from: the one whose exact score it is, else all that count."""
+    runs, claim = counted(case).runs, case.submission.claims.val_bpb
+    if claim is None or len(repr(claim).partition(".")[2]) < _EXACT_DIGITS or _is_mean(case, runs, claim):
+        return runs
+    own = tuple(r for r in runs if r.val_bpb is not None and _rounds_to(r.val_bpb, claim))
+    return own if len(own) == 1 else runs
 
 
 def seeds_of(runs: Iterable[Run]) -> tuple[int, ...]:

@@ -46,3 +46,8 @@ def test_a_label_that_begins_another_is_not_that_other() -> None:
     reports = [report(i, f"{label} val_loss:{{}} val_bpb:{{}}") for i, label in enumerate(printed)]
     assert [r.template.split()[0] for r in headline(Trace(reports=reports), "quantized")] == ["quantized"]
     assert [r.template.split()[0] for r in headline(Trace(reports=reports), "quantized_sl")] == [printed[2]]
+
+
+def test_a_run_may_have_used_another_compressor_than_the_label_names() -> None:
+    reports = [report(1, "final_int8_zlib_roundtrip_exact val_bpb:{}"), report(2, "final_ttt val_bpb:{}")]
+    assert headline(Trace(reports=reports), "final_int8_zstd_roundtrip_exact") == reports[:1]

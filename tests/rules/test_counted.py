@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from checks import rulebook
 from checks.program.program import Program
 from checks.rules.base import Case
-from checks.rules.counted import counted
+from checks.rules.counted import behind_claim, counted
 from checks.submission.model import Claims, PullRequest, Run, Score, SourceFile, Submission
 
 
@@ -68,3 +68,10 @@ def test_an_evaluation_log_takes_its_training_from_the_log_of_its_seed() -> None
     found = counted(case([trained, run(1, 1.05, "eval.log")], val_bpb=1.05))
     assert [r.log for r in found.runs] == ["eval.log"]
     assert [r.log for r in found.trained] == ["train.log"]
+
+
+def test_the_claim_of_one_exact_score_is_judged_by_its_run_alone() -> None:
+    runs = [run(1, 1.35172182, "fixed.log"), run(2, 1.29104411), run(3, 1.29310277)]
+    assert [r.log for r in behind_claim(case(runs, val_bpb=1.35172182))] == ["fixed.log"]
+    assert len(behind_claim(case(runs, val_bpb=1.3517))) == 3
+    assert len(behind_claim(case(runs, val_bpb=1.31195623))) == 3

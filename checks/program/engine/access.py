@@ -308,7 +308,8 @@ class Access(Extents):
                 computes = ref.cls is None or any(ref.cls.find(n) is not None for n in ("forward", "__call__"))
                 for cell in value.refs if computes else ():  # a holder that computes nothing only keeps free tensors
                     if isinstance(cell, Cell):
-                        cell.owned = True
+                        cell.owned = True  # a plain tensor is none of the module's parameters()
+                        cell.buffer = cell.buffer or (not cell.parameter and ref.cls is not None and is_torch(ref.cls))
                 ref.attrs[name] = value if strong or old is None else join(old, value)
                 if old is None or old.labels != value.labels or value.refs != old.refs:
                     self.touch()

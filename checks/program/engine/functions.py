@@ -258,7 +258,7 @@ class Functions(Library):
             new = memo[ref.ident] = Instance(ref.cls, ref.external, ref.line)
             new.attrs = {k: self.copied(v, memo) for k, v in ref.attrs.items()}
         elif isinstance(ref, Cell):
-            new = memo[ref.ident] = Cell(ref.line)
+            new = memo[ref.ident] = Cell(ref.line, parameter=ref.parameter)
             new.buffer = ref.buffer
         elif isinstance(ref, Sequence):
             new = memo[ref.ident] = Sequence(

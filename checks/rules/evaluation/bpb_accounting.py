@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from checks.rules.base import Case, Verdicts
-from checks.rules.counted import counted, finals, with_score
+from checks.rules.counted import behind_claim, finals, with_score
 from checks.rules.evaluation.byte_accounting_code import by_code
 from checks.rules.evaluation.byte_accounting_proof import proved
 from checks.rules.evaluation.fingerprints import Coverage, coverage, cut_elsewhere
@@ -32,7 +32,7 @@ def check(case: Case) -> Finding:
 
 def _no_bytes(case: Case) -> bool:
     """Whether no final score has a loss beside it from which its bytes could be recounted."""
-    return all(coverage(r, case.rulebook).ratio is None for r in counted(case).runs)
+    return all(coverage(r, case.rulebook).ratio is None for r in behind_claim(case))
 
 
 def by_logs(case: Case, say: Verdicts) -> Finding:
@@ -40,7 +40,7 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
 
     Too many bytes fail; too few make the score look worse than it is and are a warning.
     """
-    runs = counted(case).runs
+    runs = behind_claim(case)
     if not runs:
         return say.not_applicable("No complete run counts, so there is no score to recompute.")
     found = [(r, coverage(r, case.rulebook)) for r in (*runs, *_lower_finals(runs))]

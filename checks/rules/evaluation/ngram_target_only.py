@@ -75,14 +75,15 @@ def target_lookups(case: Case, blend: BlendEvent, scores: list[ScoreEvent]) -> l
             d.source == "val" and (d.role == "y" or (d.role == "" and d.symbols in open_targets)) for d in lookup.key
         )
         ratio = lookup.mixed and any(
-            lookup.ident in above and any(_roles(trace.lookups[i]) < _roles(lookup) for i in below)
-            for above, below in ratios
+            lookup.ident in above and any(_within(trace.lookups[i], lookup) for i in below) for above, below in ratios
         )
         if (target or ratio) and (lookup.state or lookup.mixed):
             found.append(lookup)
     return found
 
 
-def _roles(lookup: LookupEvent) -> frozenset[str]:
-    """Roles of the validation tokens in a key: the denominator's key is the context, the numerator's adds the target."""
-    return frozenset(d.role for d in lookup.key if d.source == "val")
+def _within(context: LookupEvent, full: LookupEvent) -> bool:
+    """Whether a key adds tokens, or a role, to another: the denominator's is the context, the numerator's adds the target."""
+    below = {d for d in context.key if d.source == "val"}
+    above = {d for d in full.key if d.source == "val"}
+    return below < above or {d.role for d in below} < {d.role for d in above}

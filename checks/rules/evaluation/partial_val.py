@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from checks.rules.base import Case, Verdicts
-from checks.rules.counted import counted
+from checks.rules.counted import behind_claim
 from checks.rules.evaluation import ordering
 from checks.rules.evaluation.coverage_code import by_code
 from checks.rules.evaluation.coverage_proof import proved
@@ -47,12 +47,12 @@ def _computed(case: Case, say: Verdicts) -> Finding:
 
 def _uncounted(case: Case) -> bool:
     """Whether no log prints a number of validation tokens."""
-    return all(r.val_tokens is None for r in counted(case).runs)
+    return all(r.val_tokens is None for r in behind_claim(case))
 
 
 def by_logs(case: Case, say: Verdicts) -> Finding:
     """Compare token counts with the known exports, and look for a limit in the configuration of the headline."""
-    runs = counted(case).runs
+    runs = behind_claim(case)
     if not runs:
         return say.not_applicable("No complete run counts, so there is no score to check.")
     allowed = float(case.rulebook.rule(CODE).numbers["fail_share"])
