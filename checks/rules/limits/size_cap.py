@@ -41,7 +41,7 @@ def check(case: Case) -> Finding:
     script = case.submission.files.get(case.submission.script or "")
     code = script.size if script and script.kind == "file" else None
     runs = counted(case)
-    sizes = [_sizes(run, code) for run in runs.trained]
+    sizes = [_sizes(run, code) for run in _weighed(runs)]
     known = [s for s in sizes if s.logged is not None or s.recounted is not None]
     if not known:
         return _without_log(case, say, cap, code)
@@ -81,6 +81,13 @@ def check(case: Case) -> Finding:
         f"{cap - _total(largest):,} under the cap.",
         [_logged(case, largest, cap)],
     )
+
+
+def _weighed(runs: Counted) -> list[Run]:
+    """The runs that made the models; where one says no size, the log that quantised and evaluated its model."""
+    if not runs.runs:
+        return list(runs.trained)
+    return [t if t.artifact_bytes or t.model_bytes else r for r, t in zip(runs.runs, runs.trained, strict=True)]
 
 
 def _only_complete_over(runs: Counted, cap: int) -> Run | None:
