@@ -54,6 +54,11 @@ def check(case: Case) -> Finding:
         program.at(m.file, m.line, "takes the states of the positions before", "source", m.function) for m in chosen
     ]
     rows += [program.at(m.file, m.summed, "adds them, at BOS too", "score", m.function) for m in chosen]
+    rows += [
+        program.at(m.file, line, "the same sum, without a mask here as well", "score", name)
+        for m in chosen
+        for line, name in _elsewhere(program, m)
+    ]
     rows += [ordering.report_row(program, r) for r in program.reports]
     clears = "Zero the gate where the current token is BOS, in every forward that trains or scores."
     what = "embeddings" if inputs else "hidden states"
@@ -122,6 +127,25 @@ def _mixers(program: Program) -> Iterator[Mixer]:
             continue
         embeds = _on_input(function, flag.line) or _called_on_input(tree, function)
         yield Mixer(str(flag.detail), flag.line, summed, function.name, embeds)
+
+
+def _elsewhere(program: Program, mixer: Mixer) -> list[tuple[int, str]]:
+    """The lines of other unmasked functions that hold the mixer's very statement: a second forward of the model."""
+    tree = program.trees[mixer.file]
+    own = _enclosing(tree, mixer.line)
+    held = [n for n in nodes(own) if isinstance(n, ast.stmt) and _at(n, mixer.summed)] if own is not None else []
+    wanted = ast.dump(max(held, key=lambda n: n.lineno)) if held else ""
+    return [
+        (node.lineno, function.name)
+        for function in nodes(tree)
+        if isinstance(function, ast.FunctionDef) and function is not own and not _masked(function)
+        for node in nodes(function)
+        if isinstance(node, ast.Assign) and ast.dump(node) == wanted and _enclosing(tree, node.lineno) is function
+    ]
+
+
+def _at(node: ast.stmt, line: int) -> bool:
+    return node.lineno <= line <= (node.end_lineno or 0)
 
 
 def _enclosing(tree: ast.Module, line: int) -> ast.FunctionDef | None:
