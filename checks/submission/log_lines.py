@@ -24,7 +24,8 @@ _PREFIX = re.compile(
 )
 
 STEP = re.compile(
-    r"(?:step|s|iter|iteration)\s*[:=]?\s*(\d+)\s*(?:/\s*(\d+))?\b|(\d+)\s*/\s*(\d+)\s+(?=train_|val_)", re.I
+    r"(?:\[(?=[a-z]{4}))?(?:step|s|iter|iteration)\s*[:=]?\s*(\d+)\s*(?:/\s*(\d+))?\b|(\d+)\s*/\s*(\d+)\s+(?=train_|val_)",
+    re.I,
 )
 TRAIN_LOSS = re.compile(rf"\b(?:train_loss|tl|loss|train)\s*[:=]\s*({FLOAT})")
 NAMED_BPB = re.compile(
@@ -74,7 +75,7 @@ VAL_TOKENS = re.compile(
     re.I,
 )
 WINDOWS = re.compile(rf"\btotal_windows\s*[:=]\s*({INT})\s.{{0,40}}?\bstride\s*[:=]\s*({INT})\b", re.I)
-SCORED_TOKENS = re.compile(rf"\bscored_tokens\s*[:=]\s*({INT})")
+SCORED_TOKENS = re.compile(rf"\b(?:scored_tokens|tokens_(?:scored|processed|evaluated))\s*[:=]\s*({INT})\b(?!\.\d)")
 TRAIN_SHARDS = re.compile(r"\btrain_shards\s*[:=]\s*(\d+)")
 MODEL_PARAMS = re.compile(
     rf"\b(?:model_params|total_params|num_params|n_params|params total|Total parameters|Parameters)\s*[:=]\s*({INT})",

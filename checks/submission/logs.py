@@ -30,7 +30,7 @@ _NO_LOG = re.compile(
 _SPEAKS = re.compile(
     rb"val_bpb|val_loss|train_loss|train_time|warmup_step"
     rb"|Serialized model|Total submission size|train_shards|world_size"
-    rb"|Hyperparameters:|torch/distributed|nvidia-smi|NVIDIA-SMI|\bstep[:= ]\d"
+    rb"|Hyperparameters:|torch/distributed|nvidia-smi|NVIDIA-SMI|\bstep[:= ]\d|(?mi:^\[step \d.{0,80}\bloss[:=])"
 )
 _HEADER = re.compile(
     r"(?:Hyperparameters:|Running Python \d|val_bpb:enabled|world_size:\s?\d|(?:random )?seed:\s?\d+$|run_id:"

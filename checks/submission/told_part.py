@@ -13,7 +13,7 @@ from typing import Any
 from checks.submission.model import ToldPart
 
 _COUNT_KEY = re.compile(
-    r"(?:num_|n_)?(?:eval(?:uation)?|val(?:idation)?|scored|evaluated)_tokens(?:_scored|_evaluated)?"
+    r"(?:num_|n_)?(?:eval(?:uation)?|val(?:idation)?|scored|evaluated)_tokens(?:_scored|_evaluated|_processed)?"
     r"|tokens_(?:scored|evaluated)",
     re.IGNORECASE,
 )

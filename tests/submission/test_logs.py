@@ -206,6 +206,13 @@ def test_curves_are_thinned() -> None:
     assert len(run.ttt_curve) == 200
 
 
+def test_a_result_line_says_how_many_tokens_were_processed() -> None:
+    lines = b"[STEP 00079] t=30s/595s loss=4.76\n[EVAL] Validation tokens: 62,022,358\n"
+    run = one(lines + b"[EVAL RESULT] BPB: 1.3587 | tokens_processed=6487339\n", "console.txt")
+    assert run.complete and run.val_bpb == 1.3587 and run.val_tokens == 62_022_358
+    assert run.details["scored_tokens"] == 6_487_339 and run.curve
+
+
 def test_seed_from_the_file_name_is_said_to_be_that() -> None:
     run = one(sample.training() + sample.ROUNDTRIP, "logs/train_seed2025.log")
     assert run.seed == 2025 and any("file name" in note for note in run.notes)
@@ -226,6 +233,8 @@ def test_seed_from_the_file_name_is_said_to_be_that() -> None:
         ("notes.txt", b"val_bpb", False),
         ("core.log", b"\x7fELF\0\0\0", False),
         ("vocab.txt", b"hello", False),
+        ("console.txt", b"Found 80 shards.\n[STEP 00079] t=30s/595s loss=4.7655\n", True),
+        ("setup.txt", b"Result of [STEP 2]: no loss\nBPB: 1.2\n", False),
     ],
 )
 def test_is_log(path: str, head: bytes, expected: bool) -> None:
