@@ -116,6 +116,9 @@ def read(
     )
     clock.mark("headline")
     front = steps.take("parse", lambda: _front(code, script), lambda why: None)
+    if front is not None and (beside := steps.take("evaluation", partial(_beside, code, front, runs, claims), _none)):
+        script, why = beside, f"it alone prints the label under which a log shows the claim, {script} does not"
+        front = steps.take("parse", lambda: _front(code, script), lambda why: None)
     environment = tuple(c for s in front.scripts.values() for c in s.environment) if front is not None else ()
     clock.mark("parse")
     nothing: Mapping[str, Setting] = {}
@@ -183,8 +186,22 @@ def _program(
     if front is None:
         why = next((n for n in reversed(notes) if n.startswith("parse ")), "the scripts could not be read")
         return Program(failure=why)
-    claimed = [c for c in (claims.val_bpb, claims.title_val_bpb, *claims.readme_val_bpb[:3]) if c]
-    return analyse.analyse(front, configuration, runs, claimed, commands)
+    return analyse.analyse(front, configuration, runs, _claimed(claims), commands)
+
+
+def _beside(code: Mapping[str, bytes], front: Front, runs: tuple[Run, ...], claims: Claims) -> str | None:
+    from checks.program.printing import evaluation_beside
+
+    return evaluation_beside(code, front, runs, _claimed(claims))
+
+
+def _claimed(claims: Claims) -> list[float]:
+    """The claimed scores: submission.json's, the title's, the README's first ones."""
+    return [c for c in (claims.val_bpb, claims.title_val_bpb, *claims.readme_val_bpb[:3]) if c]
+
+
+def _none(why: str) -> str | None:
+    return None
 
 
 def _first_script(python: Mapping[str, bytes], why: str) -> tuple[str | None, str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from checks.program import branches, order, parse, source
 from checks.program.engine.interpreter import Interpreter
 from checks.program.environment import environment as read_environment
+from checks.program.imports import former_names, local_files
 from checks.program.imports import imports as read_imports
-from checks.program.imports import local_files
 from checks.program.program import EnvConstant, Program, Script
 from checks.program.trace import Trace
 from checks.program.unpacking.unpack import unpack
@@ -30,7 +30,7 @@ _NATIVE = (".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".rs")
 _MAX_SCRIPT = 4_000_000
 _MAX_MODULES = 24
 _MOST_COMMANDS = 2  # other commands that are tried
-_NEAR = 0.002  # a mean and its rounded claim differ by less than this share
+NEAR = 0.002  # a mean and its rounded claim differ by less than this share
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def front(files: Mapping[str, bytes], headline: str | None) -> Front:
     missing: list[str] = []
     queue = [headline] if headline else []
     native: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     while queue and len(scripts) < _MAX_MODULES:
         path = queue.pop(0)
         if path in scripts or path not in files:
@@ -68,6 +69,12 @@ def front(files: Mapping[str, bytes], headline: str | None) -> Front:
         for name, text in modules.items():
             _add_module(name, text, path, scripts, trees)
         queue.extend(script.local_files)
+        if tree is not None:
+            renamed |= former_names(tree, path, files)
+        queue.extend(renamed.values())
+    for former, path in renamed.items():
+        if path in trees and former not in scripts:
+            trees[former], scripts[former] = trees[path], replace(scripts[path], path=former)
     return Front(scripts, trees, headline, native, tuple(missing))
 
 
@@ -148,7 +155,7 @@ def analyse(
         )
         return Program(front.scripts, front.headline, error, native=front.native, not_understood=front.not_understood)
     settings = {name: setting.value for name, setting in configuration.items()}
-    label = _final_label(runs, claimed)
+    label = final_label(runs, claimed)
     launch = {**LAUNCH, **_world(runs)}
     off = branches.switched_off(tree, label, configuration, runs)
     settings |= off
@@ -201,7 +208,7 @@ def _world(runs: Sequence[Run]) -> dict[str, str]:
     return {"WORLD_SIZE": str(next(iter(sizes)))} if len(sizes) == 1 else {}
 
 
-def _final_label(runs: Sequence[Run], claimed: Sequence[float]) -> str:
+def final_label(runs: Sequence[Run], claimed: Sequence[float]) -> str:
     """The label under which the logs print the number that counts.
 
     The last score of the runs, unless another label's values are what is claimed and the last score's are not.
@@ -225,7 +232,7 @@ def _final_label(runs: Sequence[Run], claimed: Sequence[float]) -> str:
     chosen = last
     others = [label for label in by_label if label == last or not label.startswith("step")]
     for claim in claimed:  # the first ones count most: submission.json, then the title and the README's numbers
-        near = {label: d for label in others if (d := distance(label, claim)) <= _NEAR}
+        near = {label: d for label in others if (d := distance(label, claim)) <= NEAR}
         if last in near:
             break
         if near:

@@ -26,6 +26,7 @@ LIBRARIES = frozenset((
     "tokenizers", "torch", "torchao", "tqdm", "transformers", "triton", "wandb", "xformers", "xxhash", "yaml",
     "zstandard", "zstd",
 ))  # fmt: skip
+_ENOUGH_NAMES = 2  # that are used of a module before a file is taken for it
 _TALKING = frozenset({"print", "log", "log0", "info", "warning", "error", "ArgumentParser", "add_argument"})
 _IMPORTERS = frozenset({"__import__", "import_module", "run_module", "find_spec", "import_or_skip"})
 
@@ -97,6 +98,34 @@ def local_files(tree: ast.Module, files: Collection[str], path: str = "") -> tup
             out.setdefault(found)
     out.pop(path, None)
     return tuple(out)
+
+
+def former_names(tree: ast.Module, path: str, files: Mapping[str, bytes]) -> dict[str, str]:
+    """Scripts of the folder that are imported by a name that they no longer have: where the module would lie -> the file.
+
+    A module that is neither in the folder nor published is the one script that defines all of the names used of it.
+    """
+    used: dict[str, set[str]] = {}
+    aliases: dict[str, str] = {}
+    for node in of(tree, (ast.Import, ast.ImportFrom)):
+        if isinstance(node, ast.ImportFrom):
+            used.setdefault("." * node.level + (node.module or ""), set()).update(alias.name for alias in node.names)
+        else:
+            aliases |= {alias.asname or alias.name: alias.name for alias in node.names}
+    for node in of(tree, (ast.Attribute,)):
+        if isinstance(node.value, ast.Name) and node.value.id in aliases and isinstance(node.ctx, ast.Load):
+            used.setdefault(aliases[node.value.id], set()).add(node.attr)
+    here = posixpath.dirname(path)
+    taken = {posixpath.basename(name).partition(".")[0] for name in files}
+    out: dict[str, str] = {}
+    for module, names in used.items():
+        if not module.isidentifier() or module in taken or len(names) < _ENOUGH_NAMES or not foreign(module):
+            continue
+        patterns = [re.compile(rb"^(?:(?:def|class)\s+)?%s\b\s*[:=(]" % re.escape(n).encode(), re.M) for n in names]
+        found = [p for p, t in files.items() if p != path and p.endswith(".py") and all(x.search(t) for x in patterns)]
+        if len(found) == 1:
+            out[posixpath.join(here, f"{module}.py")] = found[0]
+    return out
 
 
 @dataclass

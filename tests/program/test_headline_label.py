@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks.program.analyse import _final_label
+from checks.program.analyse import final_label
 from checks.program.order import headline
 from checks.program.trace import Place, ReportEvent, Trace
 from checks.submission.model import Run, Score
@@ -32,7 +32,7 @@ SIDE = (
     ],
 )
 def test_the_foremost_claim_picks_the_label(claimed: tuple[float, ...], label: str) -> None:
-    assert _final_label(SIDE, claimed) == label
+    assert final_label(SIDE, claimed) == label
 
 
 def report(line: int, template: str) -> ReportEvent:
