@@ -96,28 +96,39 @@ def _unsupported(case: Case, say: Verdicts, runs: Counted, claim: float, evidenc
 def _weigh(
     case: Case, say: Verdicts, runs: Counted, support: Support, claim: float, evidence: Sequence[Evidence]
 ) -> Finding:
-    clears = f"Claim the mean, {support.mean:.4f}."
+    if found := _partly(case, runs, support, claim):
+        text, why, clears = found
+        evidence = [*evidence, *why]
+        if size := _other_size(case, runs.runs):
+            text, evidence, clears = f"{text} {size[0]}", [*evidence, *size[1]], f"{clears} {size[2]}"
+        return (say.fail if why else say.warn)(text, evidence, clears)
+    if size := _other_size(case, runs.runs):
+        return say.warn(f"The claim agrees with the logs. {size[0]}", size[1], size[2])
     if support.how == "one":
         text = f"The claim of {claim} is that of one run; the {_shown(runs)} {support.mean:.4f} in the mean."
-        if claim > support.mean:
-            return say.passed(text, evidence)
-        if told := claim_support.called_mean(case, claim):
-            return say.fail(f"{text} It is presented as a mean.", [told, *evidence], clears)
-        return say.warn(text, evidence, clears)
+        return say.passed(text, evidence)
+    label = f" that they call {support.label!r}" if support.label else ""
+    return say.passed(f"The claim of {claim} is the mean of the {_number(runs)}{label}.", evidence)
+
+
+def _partly(case: Case, runs: Counted, support: Support, claim: float) -> tuple[str, list[Evidence], str] | None:
+    """What is wrong where the logs bear out the claim in part only: in words, with what makes it a failure, and the way out."""
+    clears = f"Claim the mean, {support.mean:.4f}."
+    if support.how == "one" and claim <= support.mean:
+        text = f"The claim of {claim} is that of one run; the {_shown(runs)} {support.mean:.4f} in the mean."
+        told = claim_support.called_mean(case, claim)
+        return (f"{text} It is presented as a mean.", [told], clears) if told else (text, [], clears)
     if support.how == "some":
         text = f"The claim of {claim} leaves out some of {_number(runs)}; of all the mean is {support.mean:.4f}."
-        return say.warn(text, evidence, f"{clears[:-1]}, or say why some do not count.")
+        return text, [], f"{clears[:-1]}, or say why some do not count."
     if support.how == "table":
         of = len(case.submission.claims.seed_scores)
         text = f"The claim of {claim} is the mean of a table of {of} runs, of which {len(runs.runs)} are logged."
-        return say.warn(text, evidence, "Attach a log for every run of the table.")
+        return text, [], "Attach a log for every run of the table."
     if support.how == "label" and is_diagnostic(support.label):
         text = f"The claim of {claim} is the score that the logs call {support.label!r}, not the final one."
-        return say.warn(text, evidence, "Claim the score of the quantised artifact.")
-    if size := _other_size(case, runs.runs):
-        return say.warn(*size)
-    label = f" that they call {support.label!r}" if support.label else ""
-    return say.passed(f"The claim of {claim} is the mean of the {_number(runs)}{label}.", evidence)
+        return text, [], "Claim the score of the quantised artifact."
+    return None
 
 
 def _other_size(case: Case, runs: Sequence[Run]) -> tuple[str, list[Evidence], str] | None:
@@ -129,7 +140,7 @@ def _other_size(case: Case, runs: Sequence[Run]) -> tuple[str, list[Evidence], s
     if not odd or script is None:
         return None
     text = (
-        f"The claim agrees with the logs, but {len(odd)} of {len(runs)} log a script of {odd[0].code_bytes:,} bytes; "
+        f"{len(odd)} of {len(runs)} runs log a script of {odd[0].code_bytes:,} bytes; "
         f"the submitted one has {script.size:,}."
     )
     places = [of_run(case, r, "code_bytes", f"{name_run(r)}: code of {r.code_bytes:,} bytes") for r in odd[:5]]
