@@ -7,16 +7,12 @@ LibCST parses, because it reads newer grammar than the host (f-strings of PEP 70
 from __future__ import annotations
 
 import ast
-import contextlib
 import gc
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import libcst as cst
 
 from checks.program import parse_bounds
+from checks.program.lowering import nodes
 from checks.program.lowering.lower import lower
 from checks.program.lowering.strings import MalformedLiteral
 
@@ -79,8 +75,7 @@ def parse(text: str) -> ParsedModule:
 
 
 _REFUSALS = (
-    cst.ParserSyntaxError,
-    cst.CSTValidationError,
+    nodes.ParserSyntaxError,
     MalformedLiteral,
     SyntaxError,
     ValueError,
@@ -92,42 +87,7 @@ _REFUSALS = (
 
 
 def _by_libcst(text: str) -> ast.Module:
-    with _read_only_nodes():
-        tree = cst.parse_module(text)
-    return lower(tree, text)
-
-
-@contextlib.contextmanager
-def _read_only_nodes() -> Iterator[None]:
-    """Have LibCST make nodes for reading, for the time of a parse: a quarter less work, the same tree.
-
-    Its parser, in Rust, calls the classes of the package ``libcst`` by their names. Each node checks itself when it is
-    made, for those who build trees by hand, and each of tens of thousands of gaps between tokens is a node of its own,
-    for those who change trees. What the parser has read is right, nothing here changes it, and two in five nodes are
-    ``SimpleWhitespace`` of a handful of values: one node each will do.
-    """
-    gaps: dict[str, cst.SimpleWhitespace] = {}
-    made: Callable[..., cst.SimpleWhitespace] = cst.SimpleWhitespace
-    checked = cst.CSTNode.__post_init__
-
-    def gap(value: str) -> cst.SimpleWhitespace:
-        known = gaps.get(value)
-        if known is None:
-            known = gaps[value] = made(value=value)
-        return known
-
-    patched: Any = cst
-    patched.SimpleWhitespace = gap
-    patched.CSTNode.__post_init__ = _unchecked
-    try:
-        yield
-    finally:
-        patched.SimpleWhitespace = made
-        patched.CSTNode.__post_init__ = checked
-
-
-def _unchecked(node: cst.CSTNode) -> None:
-    """Nothing to check."""
+    return lower(nodes.parse_module(text), text)
 
 
 def _by_host(text: str) -> ast.Module:
@@ -141,7 +101,7 @@ def _reason(error: BaseException) -> str:
         return "nested too deeply"
     if isinstance(error, MemoryError):
         return "too complex"
-    if isinstance(error, cst.ParserSyntaxError):
+    if isinstance(error, nodes.ParserSyntaxError):
         return f"line {error.raw_line}: {error.message.partition(': expected')[0].removeprefix('parser error: ')}"
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {error.msg}"

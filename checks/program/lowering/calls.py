@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
-
-import libcst as cst
+from typing import TYPE_CHECKING, Any
 
 from checks.program.lowering.cursor import LOAD, Cursor, around, expression, gap, placed
+
+if TYPE_CHECKING:
+    import libcst as cst
+else:
+    from checks.program.lowering.nodes import NODES as cst
 
 
 def attribute(node: cst.Attribute, at: Cursor) -> ast.Attribute:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import libcst as cst
+if TYPE_CHECKING:
+    import libcst as cst
+else:
+    from checks.program.lowering.nodes import NODES as cst
 
 #: Lowers one node (first argument) at the cursor.
 Lowering = Callable[[Any, "Cursor"], Any]
@@ -61,7 +64,7 @@ def end_of_line(space: cst.TrailingWhitespace, at: Cursor) -> None:
 
 def around(token: Any, at: Cursor) -> None:
     """Pass a one-word operator, comma, dot, colon or ``=`` with the whitespace on both sides (or a missing one)."""
-    if token.__class__ is not cst.MaybeSentinel:
+    if token is not None:
         gap(token.whitespace_before, at)
         gap(token.whitespace_after, at)
 

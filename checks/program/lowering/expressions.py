@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
-
-import libcst as cst
+from typing import TYPE_CHECKING, Any
 
 from checks.program.lowering import calls, strings
 from checks.program.lowering.cursor import LOAD, Cursor, Lowering, around, expression, gap, placed, store, target
+
+if TYPE_CHECKING:
+    import libcst as cst
+else:
+    from checks.program.lowering.nodes import NODES as cst
 
 #: Operators of expressions, by LibCST's classes.
 BINARY: dict[type, ast.operator] = {
@@ -310,5 +313,4 @@ EXPRESSIONS: dict[type, Lowering] = {
     cst.DictComp: _dict_comprehension,
 }
 for _newer, _lowering in (("TemplatedString", strings.formatted), ("StarredDictComp", _merging_comprehension)):
-    if hasattr(cst, _newer):  # syntax that only newer LibCST reads
-        EXPRESSIONS[getattr(cst, _newer)] = _lowering
+    EXPRESSIONS[getattr(cst, _newer)] = _lowering  # syntax that only newer LibCST reads

@@ -9,9 +9,7 @@ imports are imports. Columns are not tracked (0). Pieces of f-strings carry thei
 from __future__ import annotations
 
 import ast
-from typing import Any
-
-import libcst as cst
+from typing import TYPE_CHECKING, Any
 
 from checks.program.lowering.calls import argument, lower_annotation, parameters
 from checks.program.lowering.cursor import (
@@ -29,6 +27,11 @@ from checks.program.lowering.cursor import (
 from checks.program.lowering.expressions import EXPRESSIONS
 from checks.program.lowering.patterns import pattern
 from checks.program.lowering.statements import SMALL, type_parameters
+
+if TYPE_CHECKING:
+    import libcst as cst
+else:
+    from checks.program.lowering.nodes import NODES as cst
 
 
 class LinesLost(ValueError):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
-
-import libcst as cst
+from typing import TYPE_CHECKING, Any
 
 from checks.program.lowering.cursor import Cursor, Lowering, around, comma_separated, expression, gap, placed
+
+if TYPE_CHECKING:
+    import libcst as cst
+else:
+    from checks.program.lowering.nodes import NODES as cst
 
 
 def pattern(node: Any, at: Cursor) -> Any:
@@ -71,7 +74,7 @@ def _mapping(node: cst.MatchMapping, at: Cursor) -> ast.MatchMapping:
         around(element.comma, at)
     if node.rest is not None:
         gap(node.whitespace_before_rest, at)
-        around(node.trailing_comma if node.trailing_comma is not None else cst.MaybeSentinel.DEFAULT, at)
+        around(node.trailing_comma, at)
     gap(node.rbrace.whitespace_before, at)
     return ast.MatchMapping(keys, patterns, node.rest.value if node.rest else None)
 

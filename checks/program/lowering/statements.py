@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
-
-import libcst as cst
+from typing import TYPE_CHECKING, Any
 
 from checks.program.lowering.calls import lower_annotation
 from checks.program.lowering.cursor import DEL, STORE, Cursor, Lowering, around, expression, gap, placed, store, target
 from checks.program.lowering.expressions import BINARY
+from checks.program.lowering.nodes import code
+
+if TYPE_CHECKING:
+    import libcst as cst
+else:
+    from checks.program.lowering.nodes import NODES as cst
 
 _AUGMENTED: dict[type, ast.operator] = {
     getattr(cst, name + "Assign"): BINARY[getattr(cst, name)]
@@ -178,7 +182,7 @@ def _type_alias(node: Any, at: Cursor) -> ast.Assign:
 def type_parameters(node: Any, at: Cursor) -> None:
     """Pass ``[T]`` of a generic function, class or alias; nothing is kept but its line breaks."""
     if node.type_parameters is not None:
-        at.line += cst.Module([]).code_for_node(node.type_parameters).count("\n")
+        at.line += code(node.type_parameters).count("\n")
         gap(node.whitespace_after_type_parameters, at)
 
 
@@ -202,5 +206,4 @@ SMALL: dict[type, Lowering] = {
     cst.TypeAlias: _type_alias,
 }
 for _newer, _lowering in (("LazyImport", _import), ("LazyImportFrom", _import_from)):
-    if hasattr(cst, _newer):  # syntax that only newer LibCST reads (PEP 810)
-        SMALL[getattr(cst, _newer)] = _lowering
+    SMALL[getattr(cst, _newer)] = _lowering  # syntax that only newer LibCST reads (PEP 810)

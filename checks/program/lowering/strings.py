@@ -8,11 +8,15 @@ from __future__ import annotations
 import ast
 import re
 import unicodedata
-from typing import Any
-
-import libcst as cst
+from typing import TYPE_CHECKING, Any
 
 from checks.program.lowering.cursor import Cursor, around, expression, gap, placed
+from checks.program.lowering.nodes import code
+
+if TYPE_CHECKING:
+    import libcst as cst
+else:
+    from checks.program.lowering.nodes import NODES as cst
 
 _ESCAPE = re.compile(
     r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|N\{([^}]*)\}|(.))|(\{\{|\}\})", re.DOTALL
@@ -147,7 +151,6 @@ def _field(part: Any, raw: bool, at: Cursor) -> list[ast.expr]:
         around(part.equal, at)
         if part.conversion is None and part.format_spec is None:
             conversion = _CONVERSIONS["r"]
-        code = cst.Module([]).code_for_node
         fields = (part.whitespace_before_expression, part.expression, part.whitespace_after_expression, part.equal)
         out.append(placed(ast.Constant("".join(code(field) for field in fields), None), start, at.line))
     spec = None

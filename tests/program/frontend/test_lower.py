@@ -6,12 +6,12 @@ import ast
 import sys
 from pathlib import Path
 
-import libcst as cst
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checks.program.lowering.lower import LinesLost, lower
+from checks.program.lowering.nodes import parse_module
 from checks.program.parse import Unparsable, parse
 from tests.program.frontend.comparison import difference, host_tree
 from tests.program.frontend.grammar import GRAMMAR, LAYOUT
@@ -20,7 +20,7 @@ _NEEDS_311 = {"subscripts", "try"}  # x[*a], except*
 
 
 def lowered(text: str) -> ast.Module:
-    return lower(cst.parse_module(text), text)
+    return lower(parse_module(text), text)
 
 
 @pytest.mark.parametrize("name", GRAMMAR)
