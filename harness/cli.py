@@ -52,9 +52,9 @@ class Commands(click.Group):
 
 def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
-        from harness.version import version
+        from harness.version import __version__
 
-        click.echo(f"pgolf {version()}")
+        click.echo(f"pgolf {__version__}")
         ctx.exit()
 
 

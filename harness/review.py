@@ -15,7 +15,7 @@ from checks.verdict import Finding, Outcome, Status, Verdict, verdict_from_json
 from harness import bounded, config
 from harness.errors import InternalFault, UsageFault
 from harness.target import Target, read_target
-from harness.version import version
+from harness.version import __version__
 
 MAX_ATTEMPTS = 12
 BLOCKING = 1
@@ -51,7 +51,7 @@ def review(request: Request) -> Verdict:
         record_bpb=request.record if request.record is not None else settings.record,
         chosen=frozenset(r.code for r in rules() if settings.runs(r.code)),
         environment=request.environment,
-        tool_version=version(),
+        tool_version=__version__,
     )
     pull_request = read_target(request.target)
     verdict = judge_bounded(pull_request, rulebook, options)

@@ -26,7 +26,7 @@ from harness.errors import HarnessError
 from harness.review import MAX_ATTEMPTS, step_to_skip
 from harness.target_git import Repository
 from harness.target_pull_request import folders_at, read_pull_request
-from harness.version import version
+from harness.version import __version__
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Sweep:
                 job.kill("interrupted")
 
     def _work(self, attempts: _Attempts) -> bounded.Work:
-        item, options = attempts.item, Options(skip=dict(attempts.skip), tool_version=version())
+        item, options = attempts.item, Options(skip=dict(attempts.skip), tool_version=__version__)
 
         def work(announce: Callable[[str], None]) -> dict[str, Any]:
             try:
@@ -138,7 +138,7 @@ class Sweep:
 
     def _state(self) -> str:
         """Everything beside the item that a verdict depends on: the code of the checks, the rulebook, the base."""
-        digest = hashlib.sha256(version().encode())
+        digest = hashlib.sha256(__version__.encode())
         root = Path(str(checks.__file__)).parent
         for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".toml")):
             digest.update(path.read_bytes())

@@ -27,7 +27,7 @@ from harness.reproduce.record import SeedRecord, read_record, write_json
 from harness.reproduce.subject import digests, read_subject, script_bytes, stage
 from harness.sandbox import Blame, RunnerError
 from harness.sandbox.processes import available_bytes
-from harness.version import version
+from harness.version import __version__
 
 
 @dataclass(frozen=True)
@@ -151,13 +151,13 @@ def conclude(prepared: Prepared, records: tuple[SeedRecord, ...]) -> Result:
         request.created,
         next((gpu["name"] for gpu in machine["gpus"]), None) if prepared.plan.gpus else None,
     )
-    verdict = judge(case, version())
+    verdict = judge(case, __version__)
     write_json(output / "case.json", case.circumstances())
     write_json(output / "machine.json", machine)
     write_json(output / "verdict.json", verdict.to_json())
     _write_reports(output, verdict)
     inputs = _input_digests(prepared)
-    digest = write_bundle(output, prepared.plan, machine, records, verdict, inputs, version())
+    digest = write_bundle(output, prepared.plan, machine, records, verdict, inputs, __version__)
     return Result(verdict, records, digest)
 
 
