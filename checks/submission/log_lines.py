@@ -65,6 +65,11 @@ ARTIFACT_SIZE = re.compile(
 )
 MODEL_SIZE = re.compile(rf"Serialized model(?!\s*:)\s*([^:]{{1,60}}?)\s*:\s*({INT})\s*bytes", re.I)
 RAW_MODEL = re.compile(rf"Serialized model\s*:\s*({INT})\s*bytes", re.I)
+FILE_SIZE = re.compile(
+    rf"([\w.+-]{{1,100}}\.(?:pt|pth|bin|ckpt|npz|npy|safetensors|ptz|lzma|xz|zst|br|gz|pkl))\b[\s:=,'\"(\[-]{{1,6}}"
+    rf"(?:size\s?[:=]?\s?)?({INT}(?:\.\d+)?)\s?(bytes|[KM]i?B)\b",
+    re.I,
+)
 CODE_SIZE = re.compile(
     rf"Code size\s*(?:\(?\s*(uncompressed|compressed|raw|minified|lzma)[^):]*\)?)?\s*:\s*({INT})\s*bytes", re.I
 )

@@ -6,7 +6,8 @@
 ``warmup_seconds``, ``ngram_hint_seconds``, ``ngram_hint_outside``, ``gates``, ``scored_tokens`` (on the headline's
 line), ``val_bytes``, ``gpu_count``, ``ran`` (mechanism -> first line that shows it at work), ``ttt_stopped_at``
 (chunk, chunks), ``step_ms``, ``stalls``, ``kind`` (train, eval or train+eval), ``score_label``, ``source_script``,
-``source_lines``, ``source_sha256``, ``source_difference`` (from the nearest script, where none is the printed one).
+``source_lines``, ``source_sha256``, ``source_difference`` (from the nearest script, where none is the printed one),
+``files`` (file name -> its size in bytes, and the line).
 """
 
 from __future__ import annotations
@@ -128,6 +129,8 @@ class RunBuilder:
         facts = self.facts
         if "size" in lower or "bytes" in lower or "artifact" in lower or "serialized" in lower:
             self.sizes.feed(number, line)
+        if "." in line and ("mb" in lower or "mib" in lower or "bytes" in lower):
+            self.sizes.file(number, line)
         if "gptq" in lower or "hessian" in lower or "calib" in lower:
             self.timing.calibration(number, line, lower)
         if "|" in line and (gpu := pat.GPU_ROW.search(line)):

@@ -11,6 +11,8 @@ _MAX_TOTALS = 50
 _LEAST_ARTIFACT = 100_000  # a smaller "artifact: N" is no model, whatever it is
 _MOST_RAW = 30_000_000  # a total without a codec's name above this is the raw model's
 _VAL_BYTES = (100_000_000, 200_000_000)
+_UNITS = {"bytes": 1, "kb": 10**3, "kib": 2**10, "mb": 10**6, "mib": 2**20}
+_MAX_FILES = 50
 _CODE_DETAIL = {"": "code_bytes", "compressed": "code_bytes_compressed", "lzma": "code_bytes_compressed"}
 
 
@@ -49,6 +51,13 @@ class Sizes:
             size = pat.integer(scored[1])
             if size and _VAL_BYTES[0] < size < _VAL_BYTES[1]:
                 facts.detail("val_bytes", size, number)
+
+    def file(self, number: int, line: str) -> None:
+        """Take a line that may name a file and its size."""
+        named = pat.FILE_SIZE.search(line)
+        files = self.facts.details.setdefault("files", {}) if named else {}
+        if named and len(files) < _MAX_FILES:
+            files[named[1]] = (int(float(named[2].replace(",", "")) * _UNITS[named[3].lower()]), number)
 
     def conclude(self) -> None:
         """Choose the artifact's size: the last quantised total, else the last artifact size."""

@@ -38,6 +38,13 @@ def check(case: Case) -> Finding:
             _evidence(case, trace, raw),
             "Load the compressed file and evaluate what was loaded; report that number.",
         )
+    beyond = _beyond_the_cap(case, trace, scores) if trace is not None else []
+    if beyond:
+        return say.fail(
+            "The scored weights come from a file that a log gives more bytes than the cap: it is no artifact.",
+            [*beyond, *(ordering.report_row(case.program, r) for r in case.program.reports)],
+            "Load the compressed file and evaluate what was loaded; report that number.",
+        )
     claimed = _claimed_in_training(case)
     if claimed:
         weigh = say.warn if case.non_record else say.fail  # organisers merged such a folder as non-record
@@ -59,6 +66,27 @@ def check(case: Case) -> Finding:
         return unknown
     lines = [case.program.at(f, n, "reads the artifact", "source") for s in scores for f, n in phases.artifact_lines(s)]
     return say.passed("The scored weights come from a file that is read back.", ordering.unique(lines)[:4])
+
+
+def _beyond_the_cap(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[Evidence]:
+    """Loads of the files that all scored weights come from, where logs give each more bytes than an artifact may have."""
+    read = {place for s in scores for place in phases.artifact_lines(s)}
+    loads = {(c.place.file, c.place.line): c for c in trace.calls if c.name == "load-file"}
+    rounded = {x.name for s in scores for x in s.used if isinstance(x, Flag)} & {"rounded", "dequantised"}
+    if not read or not read <= set(loads) or rounded:
+        return []
+    rows = []
+    for place in sorted(read):
+        name = loads[place].detail.rsplit("/", 1)[-1]
+        sizes = [
+            (run, *run.details["files"][name]) for run in case.submission.runs if name in run.details.get("files", ())
+        ]
+        if not sizes or min(size for _, size, _ in sizes) <= int(case.rulebook.constants["artifact_cap_bytes"]):
+            return []
+        run, size, line = sizes[0]
+        rows.append(case.program.evidence(loads[place].place, f"loads {name}", "source"))
+        rows.append(at(case, run.log, line, f"{name_run(run)}: {name} has {size:,} bytes"))
+    return rows
 
 
 def _claimed_in_training(case: Case) -> list[Evidence]:
