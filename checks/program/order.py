@@ -59,7 +59,8 @@ def _headline(trace: Trace, label: str) -> list[ReportEvent]:
             return named[-1:]
     plain = [r for r in candidates if not _RUNNING.search(r.template) and not _in_score_loop(r, trace)]
     if label and not plain and any(_DIAGNOSTIC.search(r.template) for r in candidates[-1:]):
-        return []  # the number of the log is printed by a statement that was not found
+        # else the number of the log is printed by a statement that was not found
+        return [r for r in candidates if _bare(r.template) and _bare(label).endswith(_bare(r.template))][-1:]
     return (plain or candidates)[-1:]
 
 

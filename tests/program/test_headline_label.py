@@ -51,3 +51,9 @@ def test_a_label_that_begins_another_is_not_that_other() -> None:
 def test_a_run_may_have_used_another_compressor_than_the_label_names() -> None:
     reports = [report(1, "final_int8_zlib_roundtrip_exact val_bpb:{}"), report(2, "final_ttt val_bpb:{}")]
     assert headline(Trace(reports=reports), "final_int8_zstd_roundtrip_exact") == reports[:1]
+
+
+def test_a_diagnostic_is_the_headline_only_where_the_log_says_so() -> None:
+    reports = [report(1, "diagnostic quantized val_loss:{} val_bpb:{}")]
+    assert headline(Trace(reports=reports), "requant diagnostic quantized") == reports
+    assert headline(Trace(reports=reports), "quantized_ttt_phased") == []
