@@ -10,6 +10,7 @@ from checks.program.engine.folding import span
 from checks.program.engine.labels import Flag, Scored
 from checks.program.engine.operators import Operators
 from checks.program.engine.values import (
+    MARKS,
     NONE,
     NOTHING,
     UNKNOWN,
@@ -24,8 +25,6 @@ from checks.program.engine.values import (
     merge_labels,
     merge_symbols,
 )
-
-_MARKS = frozenset(("", "+1", "-k", "size", "tuple", "slice:", "slice:x", "slice:y"))
 
 
 class Expressions(Operators):
@@ -66,7 +65,7 @@ class Expressions(Operators):
             if inner.known and isinstance(inner.const, (str, int)) and not getattr(piece, "format_spec", None):
                 template.append(str(inner.const))
             else:
-                template.append(inner.text if inner.text not in _MARKS else "{}")
+                template.append(inner.text if inner.text not in MARKS else "{}")
                 known = False
         text = "".join(template)
         self.line = node.lineno

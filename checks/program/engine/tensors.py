@@ -10,6 +10,7 @@ from checks.program.engine.functions import Functions
 from checks.program.engine.labels import NO_LABELS, Adapted, Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.paths import opened
 from checks.program.engine.values import (
+    MARKS,
     NONE,
     NOTHING,
     UNKNOWN,
@@ -259,8 +260,10 @@ class Tensors(Functions):
         return Value(labels=labels | {Flag("artifact", self.line, self.file)}, symbols=merge_symbols(args))
 
     def _fn_save(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
-        """Write state to a file or buffer: what is read back depends on it."""
+        """Write state to a file or buffer: what is read back depends on it. A line of text that a log gets is none."""
         self.concrete()
+        if name in ("write", "file.write") and args[-1].text not in MARKS:
+            return NONE
         state: set[Adapted | Flag] = set()
         for path in args:
             if isinstance(path.const, str):
@@ -296,6 +299,11 @@ class Tensors(Functions):
             else:
                 labels = labels | self.state(ref)
         return labels
+
+    def _fn_dumps(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        if not name.startswith("json.") or not args:
+            return None
+        return Value(labels=self.full_labels(args[0]), symbols=args[0].symbols, text="{}")
 
     _fn_dump = _fn_savez = _fn_savez_compressed = _fn_save_file = _fn_save
 

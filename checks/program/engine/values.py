@@ -32,6 +32,8 @@ class _Unknown:
 
 
 UNKNOWN = _Unknown()
+#: What ``Value.text`` says of a value that is no text.
+MARKS = frozenset(["", "+1", "-k", "size", "first", "log", "tuple", "slice", "slice:", "slice:x", "slice:y"])
 
 
 class Value:
