@@ -305,7 +305,7 @@ class Concrete:
             value.counter,
             value.later,
         )
-        real.form = renewed(value.form)
+        real.form, real.mask = renewed(value.form), value.mask
         return real
 
     def _copy(self, heap: Heap, since: int, made: frozenset[Symbol], passes: frozenset[Symbol]) -> Heap:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from checks.program.engine.grid import Mask
 from checks.program.engine.items import Items
 from checks.program.engine.values import NOTHING, UNKNOWN, Scope, Sequence, Value, join, merge_labels
 
@@ -34,10 +35,17 @@ class Binding(Items):
             index = self.index(target.slice, scope)
             self.line = target.lineno
             self.note_told(index.labels)
+            mask = owner.mask
             if owner.refs:
                 self.store(owner, index, value)
             elif not self.store_nested(target.value, index, value, scope):
                 self._store_plain(target.value, owner, value, scope)
+            if mask is not None:
+                self._store_block(target, mask, value, scope)
+
+    def _store_block(self, target: ast.Subscript, known: Mask, value: Value, scope: Scope) -> None:
+        """Store into a mask of known content (in ``masks``)."""
+        raise NotImplementedError
 
     def store_nested(self, holder: ast.expr, index: Value, value: Value, scope: Scope) -> bool:
         """``table[context][token] = value``: the table changes at both keys."""

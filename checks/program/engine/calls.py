@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from checks.program.engine.attention import Attention
 from checks.program.engine.functions import FIELD
 from checks.program.engine.labels import Adapted, Flag, Uses
 from checks.program.engine.machine import MOST_CALLS
+from checks.program.engine.masks import Masks
 from checks.program.engine.values import (
     NOTHING,
     Bound,
@@ -29,7 +29,7 @@ from checks.program.engine.values import (
 _RECURSION = 2
 
 
-class Calls(Attention):
+class Calls(Masks):
     """Dispatches calls; interprets bodies of user functions in their own scope."""
 
     def __init__(self, environment: dict[str, str], steps: int, seconds: float) -> None:
@@ -126,6 +126,7 @@ class Calls(Attention):
             return value
         labels: frozenset[object] = value.labels | extra
         marked = Value(value.const, value.refs, labels, value.symbols, value.text)  # type: ignore[arg-type]
+        marked.mask = value.mask
         return marked.formed(value.form)
 
     def call_function(

@@ -218,7 +218,9 @@ class Items(Access):
         if self.key_of(index):
             read = self.read_table(Value(refs=(ref, *value.refs)), value.labels | self.state(ref), index)
             return Value(refs=value.refs, labels=read.labels | value.labels, symbols=read.symbols)
-        return Value(value.const if index.known else UNKNOWN, value.refs, value.labels, value.symbols | index.symbols)
+        found = Value(value.const if index.known else UNKNOWN, value.refs, value.labels, value.symbols | index.symbols)
+        found.mask = value.mask
+        return found
 
     def key_of(self, index: Value) -> frozenset[Data]:
         """The tokens that a key is made of, directly or through a look-up (the bytes of a token)."""

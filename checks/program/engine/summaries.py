@@ -92,8 +92,8 @@ class Summaries(Recorder):
     ) -> Value:  # fmt: skip
         """The result of a call: replayed, recorded, or interpreted as usual."""
         node = function.node
-        if any(v.form is not None and v.form.parts for v in (*args, *keywords.values())):  # followed through calls
-            return interpret(args, keywords)
+        if any(v.mask is not None or (v.form is not None and v.form.parts) for v in (*args, *keywords.values())):
+            return interpret(args, keywords)  # followed through calls
         profile = self._profiles.get(node)
         if profile is None:
             profile = self._profiles[node] = Profile()

@@ -116,9 +116,13 @@ class Tensors(Functions):
         if mask is None:
             mask = keywords.get("attn_mask", args[3] if len(args) > 3 else NONE)
         causal = keywords.get("is_causal", args[5] if len(args) > 5 else Value(False))
-        return self._sees_later(
-            result, args, "attends to later positions", causal.const is False and mask.const is None
-        )
+        if causal.const is False and mask.const is None:
+            return self._sees_later(result, args, "attends to later positions", True)
+        return self.attend_masked(result, args, mask) if causal.const is False else result
+
+    def attend_masked(self, result: Value, args: list[Value], mask: Value) -> Value:
+        """Attention under a mask that is no constant (in ``masks``)."""
+        raise NotImplementedError
 
     def _fn_flash_attn_func(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         result = self.unknown_call(name, [*args, *keywords.values()])

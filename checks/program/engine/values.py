@@ -12,6 +12,7 @@ from typing import Any
 
 from checks.program.engine.counter import Counter
 from checks.program.engine.forms import Form
+from checks.program.engine.grid import Mask
 from checks.program.engine.labels import (
     NO_LABELS,
     NO_SYMBOLS,
@@ -39,10 +40,10 @@ MARKS = frozenset(["", "+1", "-k", "size", "first", "log", "tuple", "slice", "sl
 class Value:
     """One abstract value. ``counter``: the position in a loop's stream that it stands for, if it is one.
 
-    ``form``: its formula, where it was followed.
+    ``form``: its formula, where it was followed; ``mask``: the content of an attention mask, where it is known.
     """
 
-    __slots__ = ("const", "counter", "form", "labels", "later", "refs", "symbols", "text")
+    __slots__ = ("const", "counter", "form", "labels", "later", "mask", "refs", "symbols", "text")
 
     def __init__(
         self,
@@ -62,13 +63,14 @@ class Value:
         self.counter = counter
         self.later = later
         self.form: Form | None = None
+        self.mask: Mask | None = None
 
     def formed(self, form: Form | None) -> Value:
         """The same value with a formula."""
         if form is self.form:
             return self
         value = Value(self.const, self.refs, self.labels, self.symbols, self.text, self.counter, self.later)
-        value.form = form
+        value.form, value.mask = form, self.mask
         return value
 
     @property
@@ -345,6 +347,8 @@ def join(a: Value, b: Value) -> Value:
     )
     if a.form is not None and a.form == b.form:
         joined.form = a.form
+    if a.mask is not None and a.mask == b.mask:
+        joined.mask = a.mask
     return joined
 
 
