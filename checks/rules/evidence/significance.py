@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from checks.rulebook import Record
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import Counted, counted, edits_only
-from checks.rules.evidence import student_t
 from checks.rules.evidence.welch import margin_in_bpb, p_lower
 from checks.rules.places import name_run, of_claim, of_folder, of_run
 from checks.verdict import Evidence, Finding, Group, Status
@@ -173,8 +172,10 @@ def _numbers(case: Case) -> dict[str, float]:
         return drawn
     drawn["mean_bpb"] = runs.mean
     if len(runs.scores) > 1:
+        from scipy.special import stdtrit
+
         freedom = len(runs.scores) - 1
-        reach = student_t.quantile(freedom, 0.975) * statistics.stdev(runs.scores) / math.sqrt(len(runs.scores))
+        reach = float(stdtrit(freedom, 0.975)) * statistics.stdev(runs.scores) / math.sqrt(len(runs.scores))
         drawn |= {"mean_low": runs.mean - reach, "mean_high": runs.mean + reach}
     if record is not None:
         comparison = _compare(case, runs, record)
