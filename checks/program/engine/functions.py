@@ -78,6 +78,12 @@ class Functions(Library):
         items, exact = self.items(args[0])
         return Value(refs=(Sequence(list(items), exact, True, self.line),), labels=args[0].labels)
 
+    def _fn_bytearray(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        """An empty one grows like a list, and what is put in keeps where it came from."""
+        if args or keywords:
+            return None
+        return Value(refs=(Sequence([], True, True, self.line),), labels=frozenset({Flag("bytearray", 0)}))
+
     def _fn_islice(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         items, _exact = self.items(args[0]) if args else ([], False)
         stop = args[1] if len(args) == 2 else args[2] if len(args) > 2 else NOTHING

@@ -12,8 +12,8 @@ from typing import Any
 
 from checks.program.engine.branching import Branching
 from checks.program.engine.flow import Flow
-from checks.program.engine.labels import Data, Looked
-from checks.program.engine.values import NOTHING, UNKNOWN, Scope, Value
+from checks.program.engine.labels import Data, Flag, Labels, Looked
+from checks.program.engine.values import NOTHING, UNKNOWN, Scope, Value, Zipped, merge_labels
 from checks.program.nodes import children
 
 
@@ -23,13 +23,20 @@ class Loops(Branching):
     def _for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> Flow:
         iterable = self.eval(node.iter, scope)
         self.entered[id(node)] = len(self.calls)
-        if any(isinstance(x, (Data, Looked)) for x in iterable.labels):
+        walked = self._walked_through(iterable)
+        if any(isinstance(x, (Data, Looked)) for x in walked):
             self.walks[id(node)] = len(self.calls)
-            if not any(isinstance(x, Data) for x in iterable.labels):
+            if not any(isinstance(x, Data) for x in walked):
                 self.contents.add(id(node))
         return self._loop(
             node, self.iterations(iterable, node), scope, lambda element: self.assign(node.target, element, scope)
         )
+
+    def _walked_through(self, iterable: Value) -> Labels:
+        """The labels of what a loop goes through item by item: the bytes of tokens, their numbers beside them or not."""
+        parts = [iterable, *(part for r in iterable.refs if isinstance(r, Zipped) for part in r.parts)]
+        grown = [p for p in parts if any(isinstance(x, Flag) and x.name == "bytearray" for x in p.labels)]
+        return merge_labels(parts).union(*(self.full_labels(p) for p in grown))
 
     def _loop(
         self, node: Any, iterations: Iterable[tuple[Value, Any, bool]], scope: Scope, bind: Callable[[Value], None]
