@@ -15,6 +15,7 @@ from checks.rules.evaluation.halves import together
 from checks.rules.evaluation.partial_val import limited, sampled
 from checks.rules.evaluation.typed_score import typed_score
 from checks.rules.places import name_run, of_folder, of_run
+from checks.submission.log_scores import base_label
 from checks.submission.model import Run
 from checks.verdict import Evidence, Finding, Group, Status
 
@@ -45,7 +46,7 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
         return say.not_applicable("No complete run counts, so there is no score to recompute.")
     found = [(r, coverage(r, case.rulebook)) for r in (*runs, *_lower_finals(runs))]
     wrong = [(r, c, miss) for r, c in found if (miss := _miscount(case, c)) is not None]
-    apart = [(r, c) for r, c, miss in wrong if not miss.known and miss.factor > 1 and _others_fit(case, r, c)]
+    apart = _of_two_evaluations(case, wrong)
     wrong = [row for row in wrong if (row[0], row[1]) not in apart]
     few = _few_tokens(case, runs) if wrong else None
     if few is not None and few[0] < case.rulebook.rule(CODE).numbers["least_sample"]:
@@ -64,8 +65,8 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
         )
     if apart:
         return say.unknown(
-            f"The headline's val_loss and val_bpb imply {apart[0][1].ratio:.4f} bytes per token, the log's other "
-            "scores the tokenizer's own: they are not of one evaluation, and the headline's bytes cannot be recounted.",
+            f"The headline's val_loss and val_bpb imply {apart[0][1].ratio:.4f} bytes per token, other scores of the "
+            "logs another number: they are not of one evaluation, and the headline's bytes cannot be recounted.",
             [_pair(case, r, c) for r, c in apart],
             "Log the loss of the mixture beside its val_bpb.",
         )
@@ -126,14 +127,26 @@ def _miscount(case: Case, cover: Coverage) -> _Miscount | None:
     return None
 
 
-def _others_fit(case: Case, run: Run, cover: Coverage) -> bool:
-    """Whether other scores of the run have the tokenizer's own bytes per token, which the headline's pair lacks."""
-    if cover.by_tokens is None:
-        return False
-    own = cover.by_tokens.bytes_per_token * math.log(2)
-    tolerance = float(case.rulebook.rule(CODE).numbers["tolerance"])
+def _of_two_evaluations(case: Case, wrong: Sequence[tuple[Run, Coverage, _Miscount]]) -> list[tuple[Run, Coverage]]:
+    """The pairs whose val_loss is of another evaluation than their val_bpb, and those that are printed like them."""
+    open_ = [row for row in wrong if not row[2].known and row[2].factor > 1]
+    labels = {_label(r) for r, c, miss in open_ if _others_fit(case, r, c, miss)} - {""}
+    return [(r, c) for r, c, miss in open_ if _label(r) in labels or _others_fit(case, r, c, miss)]
+
+
+def _label(run: Run) -> str:
+    return base_label(str(run.details.get("score_label") or ""))
+
+
+def _others_fit(case: Case, run: Run, cover: Coverage, miss: _Miscount) -> bool:
+    """Whether another score of the run is far nearer the tokenizer's own bytes per token than the headline's pair.
+
+    A wrong byte table miscounts every score of a run by the same factor.
+    """
+    own = (cover.ratio or 0.0) / miss.factor * math.log(2)
+    margin = max(float(case.rulebook.rule(CODE).numbers["tolerance"]), (miss.factor - 1) / 2)
     pairs = [(s.val_loss, s.val_bpb) for s in run.scores if s.val_loss and s.val_bpb]
-    return any(abs(loss / (bpb * own) - 1) <= tolerance for loss, bpb in pairs)
+    return own > 0 and any(abs(loss / (bpb * own) - 1) <= margin for loss, bpb in pairs)
 
 
 def _lower_finals(runs: Sequence[Run]) -> list[Run]:
