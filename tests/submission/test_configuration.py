@@ -116,3 +116,36 @@ def test_same_value() -> None:
 )
 def test_a_switch_that_the_readme_turns_on_or_names_as_off(text: str, value: str) -> None:
     assert told(CONSTANTS, resolve(), (), text, "README.md")["TTT_ENABLED"].value == value
+
+
+@pytest.mark.parametrize(
+    ("steps", "constants", "value"),
+    [
+        (
+            "2.4316 1.5276",
+            ("PPM_MIX_ENABLED",),
+            "1",
+        ),  # bytes per token differ within the run: a mixture made the scores
+        (
+            "2.7390 1.4131",
+            ("PPM_MIX_ENABLED",),
+            "0",
+        ),  # one number of bytes per token: nothing speaks against the default
+        ("2.4316 1.5276", ("PPM_MIX_ENABLED", "NGRAM_ENABLED"), "0"),  # it could have been either
+    ],
+)
+def test_scores_that_are_not_the_losses_speak_against_a_default(
+    steps: str, constants: tuple[str, ...], value: str
+) -> None:
+    loss, bpb = steps.split()
+    log = (
+        f"step:1000/20000 val_loss:{loss} val_bpb:{bpb} train_time:43747ms\n"
+        "stopping_early: wallclock_cap train_time:599041ms step:4890/20000\n"
+        "final_int8_zlib_roundtrip_exact val_loss:2.73898667 val_bpb:1.41305759\n"
+    )
+    runs = read_log("train.log", log.encode(), {})
+    assert runs[0].complete
+    environment = tuple(EnvConstant(name, "0", 1) for name in constants)
+    settings = effective_configuration(environment, (), runs, {}, "train_gpt.py")
+    text = "The score is that of the PPM mixture with an n-gram."
+    assert told(environment, settings, runs, text, "README.md")["PPM_MIX_ENABLED"].value == value
