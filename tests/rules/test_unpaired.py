@@ -47,7 +47,9 @@ def test_a_loss_summed_by_cross_entropy(of: str, proved: bool) -> None:
     assert (finding.status is Status.PASS) is proved
 
 
-@pytest.mark.parametrize("shape", [s for s, e in EXAMPLES.items() if e.kind == "violating"])
+@pytest.mark.parametrize(
+    "shape", [s for s, e in EXAMPLES.items() if e.kind == "violating" and "train_gpt.py" in e.files]
+)
 def test_a_miscount_is_not_proved(shape: str) -> None:
     assert judged(shape=shape).status is not Status.PASS
 
