@@ -140,7 +140,7 @@ class Access(Extents):
     def _iterate(self, value: Value, node: object, loop: int) -> Iterator[tuple[Value, Symbol | None, bool]]:
         ref = next(iter(fullest(value)), None)
         if isinstance(ref, Range):
-            yield from _range(ref, loop)
+            yield from _range(ref, loop, self.of_now(ref.stop.symbols))
         elif isinstance(ref, Zipped):
             columns = [list(self._iterate(part, node, loop)) for part in ref.parts]
             for k in range(min((len(c) for c in columns), default=0)):
@@ -368,15 +368,15 @@ class Access(Extents):
         raise NotImplementedError
 
 
-def _range(ref: Range, loop: int) -> Iterator[tuple[Value, Symbol | None, bool]]:
+def _range(ref: Range, loop: int, end: frozenset[Symbol]) -> Iterator[tuple[Value, Symbol | None, bool]]:
     start, stop, step = ref.start.const, ref.stop.const, ref.step.const
     if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int) and step:
         count = len(range(start, stop, step))
         last = range(start, stop, step)[-1] if count else 0
     else:
         count, last = -1, 0
-    until = {stop_loop for stop_loop, _ in ref.stop.symbols}  # from where the last iteration ended up to here
-    outer = ref.stop.symbols | {s for s in ref.start.symbols if s[0] not in until}
+    until = {stop_loop for stop_loop, _ in end}  # from where the last iteration ended up to here
+    outer = end | {s for s in ref.start.symbols if s[0] not in until}
     counter = Counter(loop, step if isinstance(step, int) and step > 0 else 0)
     if count != 0:
         yield Value(start, symbols=outer | {(loop, 0)}, counter=counter), (loop, 0), True

@@ -9,7 +9,7 @@ from typing import Any
 
 from checks.program.engine.counter import Counter
 from checks.program.engine.labels import NO_LABELS, Data, Flag, Looked, Scored, Symbol
-from checks.program.engine.values import UNKNOWN, Value, join, merge_symbols
+from checks.program.engine.values import UNKNOWN, Value, join
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -95,12 +95,10 @@ def before(value: Value) -> Value:
     return Value(labels=value.labels, symbols=frozenset((loop, -1) for loop, _ in value.symbols))
 
 
-def span(lower: Value | None, parts: list[Value]) -> frozenset[Symbol]:
+def span(lower: Value, bounds: frozenset[Symbol]) -> frozenset[Symbol]:
     """Symbols of a slice: the iteration in which it begins selects it, and whatever else its bounds depend on."""
-    if lower is None:
-        return merge_symbols(parts)
     begun = {loop for loop, _ in lower.symbols}
-    return ahead(lower.symbols, lower.counter) | {s for p in parts for s in p.symbols if s[0] not in begun}
+    return ahead(lower.symbols, lower.counter) | {s for s in bounds if s[0] not in begun}
 
 
 def shift_loop(op: type[ast.operator], left: Value, right: Value) -> Value | None:

@@ -111,6 +111,14 @@ class Machine:
                 kept.add(flag)
         return frozenset(kept)
 
+    def of_now(self, symbols: frozenset[Symbol]) -> frozenset[Symbol]:
+        """Where the end of a piece lies: in the running iteration of a loop where it depends on that one and on others."""
+        now = {s for s in symbols if s in self.loops}
+        if len(now) == len(symbols) or not now:
+            return symbols
+        running = {loop for loop, _ in now}
+        return frozenset(s for s in symbols if s in now or s[0] not in running)
+
     def split_id(self, name: str) -> int:
         """A number for the place where a name splits sequences in the running function (negative: no loop has it)."""
         return self._splits.setdefault((self.file, self.function, name), -1 - len(self._splits))
