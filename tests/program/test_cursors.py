@@ -57,4 +57,6 @@ def test_no_cursor(body: str) -> None:
 
 def test_of_a_for_loop() -> None:
     assert found("take(val[pos : pos + k])\npos += k", "for k in lengths") == {"pos": ""}
+    assert found("for i in range(done, stop):\n    take(i)\ndone = stop", "for stop in stops") == {"done": ""}
+    assert found("take(done)\ndone = stop", "for stop in stops") == {}
     assert found("total += loss", "for k in lengths") == {}  # nothing reads it as a place

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from checks.program.engine.counter import Counter
 from checks.program.engine.extents import Extents
+from checks.program.engine.folding import span
 from checks.program.engine.labels import NO_SYMBOLS, Adapted, Data, Flag, Label, Labels, Scored, Symbol
 from checks.program.engine.paths import folder_of
 from checks.program.engine.values import (
@@ -377,6 +378,8 @@ def _range(ref: Range, loop: int, end: frozenset[Symbol]) -> Iterator[tuple[Valu
         count, last = -1, 0
     until = {stop_loop for stop_loop, _ in end}  # from where the last iteration ended up to here
     outer = end | {s for s in ref.start.symbols if s[0] not in until}
+    if ref.start.counter is not None and ref.start.counter.ahead == 1:
+        outer = span(ref.start, end)
     counter = Counter(loop, step if isinstance(step, int) and step > 0 else 0)
     if count != 0:
         yield Value(start, symbols=outer | {(loop, 0)}, counter=counter), (loop, 0), True

@@ -92,7 +92,7 @@ def _bindings(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
 def _moves_on(
     name: str, value: ast.expr | None, loop: Loop, bound: dict[str, list[tuple[ast.stmt, ast.expr | None]]]
 ) -> bool:
-    """Whether a new value lies behind the old one: ``pos + k``, or ``end`` where the loop takes ``[pos:end]``."""
+    """Whether a new value lies behind the old one: ``pos + k``, or ``end`` where the loop takes what lies between them."""
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
         sides = (value.left, value.right), (value.right, value.left)
         return any(
@@ -103,16 +103,26 @@ def _moves_on(
         return _moves_on(name, value.body, loop, bound) and _moves_on(name, value.orelse, loop, bound)
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in _CHOICES:
         return any(_moves_on(name, x, loop, bound) for x in value.args)
-    if not isinstance(value, ast.Name) or value.id == name or value.id not in bound:
+    if not isinstance(value, ast.Name) or value.id == name:
         return False
-    rest = {k: v for k, v in bound.items() if k != value.id}
-    if all(_moves_on(name, v, loop, rest) for _, v in bound[value.id]):
-        return True
-    return any(
-        (isinstance(n, ast.Slice) and _begins(n.lower, name) and _begins(n.upper, value.id))
-        or (isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub) and _is(n.left, value.id) and _is(n.right, name))
-        for n in nodes(loop)
-    )
+    if value.id in bound:
+        rest = {k: v for k, v in bound.items() if k != value.id}
+        if all(_moves_on(name, v, loop, rest) for _, v in bound[value.id]):
+            return True
+    elif not any(_is(n, value.id) for n in (nodes(loop.target) if not isinstance(loop, ast.While) else ())):
+        return False
+    return any(_takes(n, name, value.id) for n in nodes(loop))
+
+
+def _takes(node: ast.AST, begin: str, end: str) -> bool:
+    """``[begin:end]``, ``range(begin, end)`` or ``end - begin``: what lies between two names is taken."""
+    if isinstance(node, ast.Slice):
+        return _begins(node.lower, begin) and _begins(node.upper, end)
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.Sub) and _is(node.left, end) and _is(node.right, begin)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
+        return len(node.args) > 1 and _begins(node.args[0], begin) and _begins(node.args[1], end)
+    return False
 
 
 def _forward(width: ast.expr) -> bool:

@@ -50,7 +50,7 @@ class Functions(Library):
             return None
         if len(args) == 1 or args[0].const == 0:
             args = [before(a) for a in args]
-        plain = [Value(a.const, labels=bounds(a.labels), symbols=a.symbols) for a in args]
+        plain = [Value(a.const, labels=bounds(a.labels), symbols=a.symbols, counter=a.counter) for a in args]
         start = plain[0] if len(plain) > 1 else Value(0)
         stop = plain[1] if len(plain) > 1 else plain[0]
         return Value(refs=(Range(start, stop, plain[2] if len(plain) > 2 else Value(1)),))

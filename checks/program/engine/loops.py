@@ -52,11 +52,14 @@ class Loops(Branching):
         for k, (element, symbol, certain) in enumerate(_settling(iterations, grown)):
             known = len(self.trace.adapts)
             self.passes.append((id(node), k))
+            exact = symbol is None
+            if began and symbol is None:  # one by one, the pieces are still those of one iteration each
+                symbol = (id(node), k)
             if symbol is not None:
                 self.loops.append(symbol)
             if not certain and k > 0 and isinstance(element, Value):
                 self._widen(node, scope, symbol)
-            frame.cursors = {**outer, **self.place_cursors(began, scope, symbol)}
+            frame.cursors = {**outer, **self.place_cursors(began, scope, symbol, exact)}
             bind(element)
             frame.skips[-1] = False
             elsewhere = self.elsewhere

@@ -30,8 +30,10 @@ class Moving(Definitions):
             began[name] = Value(value.const, symbols=symbols, counter=at, later=value.later)
         return began
 
-    def place_cursors(self, began: Mapping[str, Value], scope: Scope, symbol: Symbol | None) -> dict[str, Value]:
-        """Put the cursors where an iteration begins; returns them."""
+    def place_cursors(
+        self, began: Mapping[str, Value], scope: Scope, symbol: Symbol | None, exact: bool
+    ) -> dict[str, Value]:
+        """Put the cursors where an iteration begins; returns them. ``exact``: every iteration is interpreted."""
         placed: dict[str, Value] = {}
         for name, start in began.items() if symbol is not None else ():
             value = scope.vars.get(name)
@@ -41,7 +43,7 @@ class Moving(Definitions):
             symbols = frozenset(s for s in start.symbols if s[0] != loop) | {symbol}
             later = start.later or (k > 0 and type(start.const) is int and start.const >= 0)
             at = Counter(loop, start.counter.step)
-            const = start.const if k == 0 else UNKNOWN
+            const = value.const if exact else start.const if k == 0 else UNKNOWN
             placed[name] = scope.vars[name] = Value(const, (), value.labels, symbols, counter=at, later=later)
         return placed
 
