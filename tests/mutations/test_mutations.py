@@ -16,6 +16,7 @@ CAUGHT = (
     "minified: the better of two evaluations",
     "lora_documents: the loss of a chunk is taken again after its step",
     "phased: the phase goes before the scores of its documents",
+    "phased: a phase trains on the documents of the next",
     "class_ema: the restored model learns from the stream before the evaluation",
     "row_ngram: blends on the target only",
     "row_ngram: the cache counts the targets before they are scored",

@@ -26,6 +26,7 @@ def found(body: str, head: str = "while pos < n") -> dict[str, str]:
         ("end = min(pos + k, n)\ntake(val[pos:end])\npos = end", ""),
         ("end = min(stop, edge)\nk = end - pos\ntake(k)\npos = end", ""),
         ("end = edges[i]\ntake(val[pos : end + 1])\npos = end", ""),
+        ("end = edges[i]\ntake(val, pos, end)\npos = end", ""),
         ("begin, pos = pos, pos + k\ntake(begin)", "k"),
         ("if done:\n    break\nif skip:\n    pos += 1\n    continue\ntake(val[pos])\npos += k", ""),
         ("while pos < edge:\n    take(val[pos])\n    pos += 1", "1"),

@@ -115,13 +115,13 @@ def _moves_on(
 
 
 def _takes(node: ast.AST, begin: str, end: str) -> bool:
-    """``[begin:end]``, ``range(begin, end)`` or ``end - begin``: what lies between two names is taken."""
+    """``[begin:end]``, ``range(begin, end)``, ``pieces(val, begin, end)`` or ``end - begin``: what lies between is taken."""
     if isinstance(node, ast.Slice):
         return _begins(node.lower, begin) and _begins(node.upper, end)
     if isinstance(node, ast.BinOp):
         return isinstance(node.op, ast.Sub) and _is(node.left, end) and _is(node.right, begin)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
-        return len(node.args) > 1 and _begins(node.args[0], begin) and _begins(node.args[1], end)
+    if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in _CHOICES):
+        return any(_begins(a, begin) and _begins(b, end) for a, b in zip(node.args, node.args[1:], strict=False))
     return False
 
 
