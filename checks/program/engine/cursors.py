@@ -109,7 +109,7 @@ def _moves_on(
         rest = {k: v for k, v in bound.items() if k != value.id}
         if all(_moves_on(name, v, loop, rest) for _, v in bound[value.id]):
             return True
-    elif not any(_is(n, value.id) for n in (nodes(loop.target) if not isinstance(loop, ast.While) else ())):
+    elif isinstance(loop, ast.While) or value.id not in {n.id for n in nodes(loop.target) if isinstance(n, ast.Name)}:
         return False
     return any(_takes(n, name, value.id) for n in nodes(loop))
 
