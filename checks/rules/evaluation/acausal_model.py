@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from checks.program.engine.labels import Flag
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
-from checks.verdict import Evidence, Finding, Group
+from checks.rules.evaluation.stated_bound import stated_bound
+from checks.verdict import Finding, Group
 
 CODE = "acausal-model"
-
-
-_BOUND = re.compile(
-    r"\bN?ELBO\b|\bevidence lower bound\b|\bvariational (?:(?:upper |lower )?bound|nll|bpb|bits|likelihood)\b"
-    r"|\bbound (?:on|of) (?:the )?(?:true |exact |negative |data )*(?:nll|log|likelihood|bits|bpb|code ?length|loss)",
-    re.IGNORECASE,
-)
-_DOCUMENTS = ("readme.md", "submission.json")
-_TEXT_BYTES = 200_000
-
-
-def _stated_bound(case: Case) -> Evidence | None:
-    """Where the submission says that its score is a bound; the name of a kind of model is no bound. Rulebook section 15."""
-    for name in _DOCUMENTS:
-        document = next((f for path, f in sorted(case.submission.files.items()) if path.lower() == name), None)
-        lines = document.read(_TEXT_BYTES).decode("utf-8", "replace").splitlines() if document is not None else []
-        for number, line in enumerate(lines, 1):
-            if document is not None and _BOUND.search(line):
-                return Evidence(document.path, number, number, "", "states a bound on the likelihood", line[:200])
-    return None
 
 
 def check(case: Case) -> Finding:
@@ -42,7 +21,7 @@ def check(case: Case) -> Finding:
         ordered = sorted(flags, key=lambda x: x.line)
         rows = [program.at(x.detail[0], x.line, x.detail[1], "score") for x in ordered]
         rows += [ordering.report_row(program, r) for r in program.reports]
-        bound = _stated_bound(case)
+        bound = stated_bound(case)
         if bound is not None:
             return say.warn(
                 "The model sees later positions and is scored by a stated upper bound on its likelihood, not exactly.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import behind_claim
@@ -11,6 +12,7 @@ from checks.rules.evaluation.coverage_code import by_code
 from checks.rules.evaluation.coverage_proof import proved
 from checks.rules.evaluation.fingerprints import Coverage, coverage, fewest_tokens
 from checks.rules.evaluation.halves import together
+from checks.rules.evaluation.stated_bound import stated_bound
 from checks.rules.evaluation.told_coverage import by_word
 from checks.rules.places import at, name_run, of_run
 from checks.submission.headline import lower_than_logged
@@ -40,9 +42,20 @@ def _computed(case: Case, say: Verdicts) -> Finding:
     if unknown is not None and lower_than_logged(case.submission.claims, case.submission.runs):
         return unknown  # the logs are not of the evaluation that the claim comes from
     logs, code = by_logs(case, say), by_code(case, say)
+    sample = _of_bound(case, code) if code is not None and logs.status is not Status.FAIL else None
+    if sample is not None:
+        return sample
     if logs.status is Status.UNKNOWN and code is None and _uncounted(case):
         return proved(case, say) or logs
     return together(logs, code)
+
+
+def _of_bound(case: Case, code: Finding) -> Finding | None:
+    """A bound on the likelihood may be estimated from a sample outside the record track: a warning (#1106, merged so)."""
+    bound = stated_bound(case) if case.non_record and code.status is Status.FAIL else None
+    if bound is None:
+        return None
+    return replace(code, status=Status.WARN, evidence=(bound, *code.evidence), sources=(*code.sources, "#1106"))
 
 
 def _uncounted(case: Case) -> bool:
