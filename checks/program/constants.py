@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from checks.program.nodes import nodes
+from checks.program.nodes import of
 
 #: Names with the one expression that they are assigned.
 Expressions = Mapping[str, ast.expr]
@@ -34,7 +34,7 @@ class Unresolved(Exception):
 
 def module_constants(tree: ast.Module) -> dict[str, ast.expr]:
     """Names that a module assigns exactly once, at its top, and no function rebinds."""
-    shared = [name for node in nodes(tree) if node.__class__ is ast.Global for name in node.names]
+    shared = [name for node in of(tree, (ast.Global,)) for name in node.names]
     return single_assignments(tree.body, shared)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Collection
+from itertools import chain
 from typing import Any
 
 _CACHE = "_all_nodes"
+_INDEX = "_places_by_class"  # of trees of so many nodes that several readers would each walk
+_LARGE = 1000
 #: Contexts and operators are shared objects that say nothing by themselves.
 _MARKERS = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
 #: Fields that never hold a node worth visiting.
@@ -50,7 +53,17 @@ def nodes(tree: ast.AST) -> list[ast.AST]:
 
 def of(tree: ast.AST, kinds: Collection[type]) -> list[Any]:
     """The nodes of ``tree`` of some classes, in the order of ``nodes``."""
-    return [node for node in nodes(tree) if node.__class__ in kinds]
+    every = nodes(tree)
+    if len(every) < _LARGE:
+        return [node for node in every if node.__class__ in kinds]
+    index: dict[type, list[int]] | None = tree.__dict__.get(_INDEX)
+    if index is None:
+        index = {}
+        for place, node in enumerate(every):
+            index.setdefault(node.__class__, []).append(place)
+        setattr(tree, _INDEX, index)
+    places = [index[kind] for kind in set(kinds) if kind in index]
+    return [every[place] for place in (sorted(chain(*places)) if len(places) > 1 else chain(*places))]
 
 
 def children(node: ast.AST) -> list[ast.AST]:

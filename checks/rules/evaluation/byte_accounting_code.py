@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from checks.program.engine.labels import Flag
-from checks.program.nodes import children, nodes
+from checks.program.nodes import children, nodes, of
 from checks.program.program import Program
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
@@ -61,9 +61,7 @@ def by_code(case: Case, say: Verdicts) -> Finding | None:
 
 def _scopes(tree: ast.Module) -> Iterator[ast.Module | ast.FunctionDef]:
     yield tree
-    for node in nodes(tree):
-        if isinstance(node, ast.FunctionDef):
-            yield node
+    yield from of(tree, (ast.FunctionDef,))
 
 
 def _own(scope: ast.AST) -> Iterator[ast.AST]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from checks.program.engine.labels import Flag
-from checks.program.nodes import nodes
+from checks.program.nodes import nodes, of
 from checks.program.program import Program
 from checks.program.trace import ScoreEvent
 from checks.rules.base import Case, Verdicts
@@ -79,9 +79,7 @@ def _is_unit(constant: float) -> bool:
 def _around(program: Program, score: ScoreEvent) -> Iterator[tuple[str, ast.FunctionDef]]:
     """The functions that hold a score and the calls to it, innermost first."""
     for file, line in ((score.place.file, score.place.line), *reversed(score.place.calls)):
-        functions = (
-            [n for n in nodes(program.trees[file]) if isinstance(n, ast.FunctionDef)] if file in program.trees else []
-        )
+        functions = of(program.trees[file], (ast.FunctionDef,)) if file in program.trees else []
         held = [n for n in functions if n.lineno <= line <= (n.end_lineno or 0)]
         for function in sorted(held, key=lambda n: n.lineno, reverse=True):
             yield file, function

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from checks.program.nodes import nodes
+from checks.program.nodes import nodes, of
 from checks.program.program import Program
 
 _MARK = "▁"
@@ -107,7 +107,7 @@ def _made_like_it(function: ast.FunctionDef) -> tuple[tuple[str, str, str], int]
     if not (calls(function, "is_control") and calls(function, "is_unknown")):
         return None
     stores: dict[str, list[tuple[ast.expr, int]]] = {}
-    sets: list[ast.Assign] = [n for n in nodes(function) if isinstance(n, ast.Assign)]
+    sets: list[ast.Assign] = of(function, (ast.Assign,))
     if any(isinstance(n, ast.AugAssign) for n in nodes(function)):
         return None
     for node in sets:
@@ -127,7 +127,7 @@ def _made_like_it(function: ast.FunctionDef) -> tuple[tuple[str, str, str], int]
             role[name] = "boundary"
     if sorted(role.values()) != ["boundary", "bytes", "space"] or len(stores) != 3:
         return None
-    guards = [n for n in nodes(function) if isinstance(n, ast.If)]
+    guards = of(function, (ast.If,))
     control = any(calls(g.test, "is_control") and isinstance(g.body[-1], ast.Continue) for g in guards)
     of_bytes = any(calls(g.test, "is_byte") and any(_stores(s, "1") for s in g.body) for g in guards)
     marked = any(_MARK in ast.unparse(g.test) and any(_cut(s) for s in g.body) for g in guards)
@@ -140,7 +140,7 @@ def _made_like_it(function: ast.FunctionDef) -> tuple[tuple[str, str, str], int]
     )
     if not (control and of_bytes and marked and ones and zeros == 2):
         return None
-    returned = [n.value for n in nodes(function) if isinstance(n, ast.Return)]
+    returned = [n.value for n in of(function, (ast.Return,))]
     if len(returned) != 1 or not isinstance(returned[0], ast.Tuple) or len(returned[0].elts) != 3:
         return None
     order = [role[n] for part in returned[0].elts for n in sorted(names_in(part) & set(role))]

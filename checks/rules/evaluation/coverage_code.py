@@ -113,7 +113,7 @@ def _undone(program: Program, mark: Flag) -> bool:
     tree = program.trees.get(path)
     if tree is None:
         return True
-    around = [n for n in nodes(tree) if isinstance(n, ast.FunctionDef) and n.lineno <= mark.line <= (n.end_lineno or 0)]
+    around = [n for n in of(tree, (ast.FunctionDef,)) if n.lineno <= mark.line <= (n.end_lineno or 0)]
     scope: ast.AST = min(around, key=lambda n: (n.end_lineno or 0) - n.lineno, default=tree)
     here = [n for n in ast.walk(scope) if isinstance(n, ast.Constant) and str(n.value) == unit]
     return len(here) != 1 or here[0].lineno != mark.line
@@ -128,7 +128,7 @@ def _scoring_scopes(program: Program) -> Iterator[tuple[str, ast.AST]]:
         lines = {line for file, line in places if file == path}
         if not lines:
             continue
-        functions = [n for n in nodes(tree) if isinstance(n, ast.FunctionDef)]
+        functions = of(tree, (ast.FunctionDef,))
         inside: set[int] = set()
         for function in functions:
             held = {line for line in lines if function.lineno <= line <= (function.end_lineno or 0)}
@@ -168,7 +168,7 @@ def _ungathered(program: Program, path: str, scope: ast.AST) -> Iterator[Evidenc
     if program.trace is None or gathers(program):
         return
     shares: dict[str, int] = {"rank": 0, "local_rank": 0}
-    for node in sorted((n for n in nodes(scope) if isinstance(n, ast.Assign)), key=lambda n: n.lineno):
+    for node in sorted(of(scope, (ast.Assign,)), key=lambda n: n.lineno):
         if _names(node.value) & set(shares):
             for target in node.targets:
                 shares |= {name: node.lineno for name in _names(target)}
@@ -246,7 +246,7 @@ def _left_out(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]
         and isinstance(node.value.comparators[0], ast.Constant)
         and _runs(program, path, node.lineno)
     }
-    sums = [n for n in nodes(scope) if isinstance(n, ast.AugAssign)]
+    sums = of(scope, (ast.AugAssign,))
     for name, line in masks.items():
         selected = [
             n for n in sums if any(isinstance(s, ast.Subscript) and name in _names(s.slice) for s in ast.walk(n.value))

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Collection, Iterator
 
 from checks.program.engine.labels import Flag
-from checks.program.nodes import nodes
+from checks.program.nodes import of
 from checks.program.program import Program
 from checks.program.trace import Reach, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts
@@ -71,7 +71,7 @@ def _selecting(program: Program, trace: Trace, score: ScoreEvent) -> dict[int, R
 def _of_layers(program: Program, cut: Flag) -> bool:
     """Whether a limit is one on the layers of a model: it stands where a module is made, which holds no tokens."""
     tree = program.trees.get(str(cut.detail))
-    classes = [n for n in nodes(tree) if isinstance(n, ast.ClassDef)] if tree is not None else []
+    classes = of(tree, (ast.ClassDef,)) if tree is not None else []
     made = [f for c in classes if _is_module(c) for f in c.body if isinstance(f, ast.FunctionDef)]
     return any(f.name == "__init__" and _holds(f, cut.line) for f in made)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from checks.program.engine.labels import Flag
-from checks.program.nodes import nodes
+from checks.program.nodes import nodes, of
 from checks.program.program import Program
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
@@ -77,7 +77,7 @@ def _single_documents(program: Program) -> bool:
     places |= {c for s in ordering.headline_scores(program) for c in s.place.calls}
     for path, tree in program.trees.items():
         lines = {line for file, line in places if file == path}
-        functions = [n for n in nodes(tree) if isinstance(n, ast.FunctionDef)]
+        functions = of(tree, (ast.FunctionDef,))
         for scope in functions:
             if any(scope.lineno < line <= (scope.end_lineno or 0) for line in lines) and _cuts(scope):
                 return True
@@ -149,7 +149,7 @@ def _at(node: ast.stmt, line: int) -> bool:
 
 
 def _enclosing(tree: ast.Module, line: int) -> ast.FunctionDef | None:
-    held = [n for n in nodes(tree) if isinstance(n, ast.FunctionDef) and n.lineno <= line <= (n.end_lineno or 0)]
+    held = [n for n in of(tree, (ast.FunctionDef,)) if n.lineno <= line <= (n.end_lineno or 0)]
     return max(held, key=lambda n: n.lineno, default=None)
 
 
@@ -196,14 +196,14 @@ def _shifts(node: ast.AST, line: int) -> bool:
 
 def _on_input(function: ast.FunctionDef, line: int) -> bool:
     """Whether the function embeds tokens before the line, and runs no block of the network in between."""
-    before = [n for n in nodes(function) if isinstance(n, ast.Call) and n.lineno <= line]
+    before = [n for n in of(function, (ast.Call,)) if n.lineno <= line]
     called = [_word(n.func) for n in before]
     return any(_EMBEDS.search(w) for w in called) and not any(_BLOCKS.search(w) for w in called)
 
 
 def _called_on_input(tree: ast.Module, function: ast.FunctionDef) -> bool:
     """Whether a caller hands the embeddings to the mixer's function or module."""
-    owner = next((c for c in nodes(tree) if isinstance(c, ast.ClassDef) and function in c.body), None)
+    owner = next((c for c in of(tree, (ast.ClassDef,)) if function in c.body), None)
     names = {function.name} - {"forward", "__call__"}
     if owner is not None:
         for node in nodes(tree):  # self.smear = SmearGate(dim)

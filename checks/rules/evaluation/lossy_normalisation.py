@@ -81,7 +81,7 @@ def _excerpt(case: Case, path: str, line: int) -> str:
 
 
 def _lossy(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    functions = {n.name: n for n in nodes(tree) if isinstance(n, ast.FunctionDef)}
+    functions = {n.name: n for n in of(tree, (ast.FunctionDef,))}
     scopes: list[ast.AST] = [tree, *functions.values()]
     for node in of(tree, (ast.keyword,)):
         if node.arg != "normalization_rule_name":
