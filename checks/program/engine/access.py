@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 
 from checks.program.engine.counter import Counter
@@ -55,6 +56,7 @@ _EXACT_ITERATIONS = 6
 NO_DATA: frozenset[Data] = frozenset()
 _KNOWN_COUNT = 64
 _FEW = range(17)
+_REMEMBERED = 4096  # sets of labels: the same ones are asked about all over an expression
 
 
 def refine(labels: Labels, symbols: frozenset[Symbol], role: str = "") -> Labels:
@@ -64,6 +66,7 @@ def refine(labels: Labels, symbols: frozenset[Symbol], role: str = "") -> Labels
     return frozenset([Data(x.source, x.symbols | symbols, x.role or role) if type(x) is Data else x for x in labels])
 
 
+@functools.lru_cache(_REMEMBERED)
 def data_of(labels: Labels) -> frozenset[Data]:
     """The token data among labels (not the names of the files that hold it)."""
     return frozenset([x for x in labels if type(x) is Data and x.role != "path"]) if labels else NO_DATA
