@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from checks.program.constants import Expressions, Unresolved, as_text, module_constants, resolve, single_assignments
-from checks.program.nodes import nodes, of
+from checks.program.nodes import of
 from checks.program.program import EnvConstant
 
 _MAX_ROWS = 500
@@ -353,8 +353,8 @@ def _rows(node: ast.expr, known: Expressions) -> Iterator[ast.expr]:
 
 def _dataclass_fields(tree: ast.Module, reader: _Reader) -> None:
     """``os.environ.get(field.name.upper(), field.default)``: every field of the script's dataclasses."""
-    for node in nodes(tree):
-        if not isinstance(node, ast.ClassDef) or not any("dataclass" in ast.unparse(d) for d in node.decorator_list):
+    for node in of(tree, (ast.ClassDef,)):
+        if not any("dataclass" in ast.unparse(d) for d in node.decorator_list):
             continue
         for statement in node.body:
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):

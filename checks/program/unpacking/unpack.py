@@ -146,6 +146,7 @@ def _running_places(tree: ast.Module) -> tuple[dict[int, str], bool]:
     places: dict[int, str] = {}
     decodes = False
     starts: dict[int, str] = {}
+    plain = {""}  # names that run and decode nothing
     for node in of(tree, _NAMING):
         if isinstance(node, ast.Name):
             name = "" if isinstance(node.ctx, ast.Store) else node.id
@@ -164,12 +165,16 @@ def _running_places(tree: ast.Module) -> tuple[dict[int, str], bool]:
             name = "__builtins__"
         else:
             continue
+        if name in plain:
+            continue
         if name in _EXEC:
             places.setdefault(getattr(node, "lineno", 0), name)
         elif name in _START:
             starts.setdefault(getattr(node, "lineno", 0), name)
-        elif name and _DECODE.fullmatch(name):
+        elif _DECODE.fullmatch(name):
             decodes = True
+        else:
+            plain.add(name)
     return places or (starts if decodes else {}), decodes
 
 
