@@ -35,20 +35,7 @@ from checks.program.engine.values import (
 )
 
 _NO_DATA = frozenset(
-    [
-        "shape",
-        "ndim",
-        "dtype",
-        "device",
-        "itemsize",
-        "is_cuda",
-        "requires_grad",
-        "nbytes",
-        "strides",
-        "training",
-        "type",
-        "layout",
-    ]
+    "shape ndim dtype device itemsize is_cuda requires_grad nbytes strides training type layout".split()
 )
 _CONTAINERS = ("Module", "ModuleList", "ModuleDict", "Sequential", "ParameterList", "ParameterDict")
 HOOK_HANDLE = "torch.utils.hooks.RemovableHandle"
