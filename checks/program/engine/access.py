@@ -34,9 +34,10 @@ from checks.program.engine.values import (
     merge_labels,
 )
 
-_NO_DATA = frozenset(
-    "shape ndim dtype device itemsize is_cuda requires_grad nbytes strides training type layout".split()
-)
+_NO_DATA = frozenset((
+    "shape", "ndim", "dtype", "device", "itemsize", "is_cuda", "requires_grad", "nbytes", "strides", "training", "type",
+    "layout",
+))  # fmt: skip
 _CONTAINERS = ("Module", "ModuleList", "ModuleDict", "Sequential", "ParameterList", "ParameterDict")
 HOOK_HANDLE = "torch.utils.hooks.RemovableHandle"
 _EXACT_ITERATIONS = 6
