@@ -38,6 +38,12 @@ _SCORE_KEYS = (
     ("metrics", "val_bpb"),
     ("result", "val_bpb"),
 )
+_MEAN_KEY = re.compile(r"val_bpb_(?:\d_?seeds?_)?mean(?:_\d_?seeds?)?", re.IGNORECASE)
+_OTHERS_KEY = re.compile(
+    r"smoke|baseline|parent|previous|\bprior|sota|target|expected|project|predict|comparison|retract|invalid",
+    re.IGNORECASE,
+)
+_MAX_NODES = 2_000
 _LOSS_KEYS = ("val_loss", "mean_val_loss", "val_loss_mean", "val_loss_nats")
 _BYTES_KEYS = (
     "bytes_total",
@@ -72,7 +78,7 @@ def read_claims(files: Mapping[str, SourceFile], title: str | None, folder: str)
     facts = _json_facts(data, where)
     readme_text = _text(readme[1], MAX_README) if readme else ""
     taken_back = no_claim.withdrawn(data) if facts["val_bpb"] is None else ""
-    scores = () if taken_back else readme_scores(readme_text)
+    scores = () if taken_back else readme_scores(readme_text, _not_own(data))
     for i, (_, line) in enumerate(scores):
         from_[f"readme_val_bpb.{i}"] = f"{readme[0]}:{line}" if readme else ""
     titled = None if taken_back else title_score(title or "")
@@ -153,7 +159,8 @@ def _json_facts(data: Mapping[str, Any], where: _Where) -> dict[str, Any]:
 
 
 def _first_score(data: Mapping[str, Any], where: _Where) -> float | None:
-    for keys in _SCORE_KEYS:
+    means = [(str(key),) for key in list(data)[:200] if _MEAN_KEY.fullmatch(str(key))]
+    for keys in (*_SCORE_KEYS, *means):
         value: Any = data
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
@@ -164,6 +171,24 @@ def _first_score(data: Mapping[str, Any], where: _Where) -> float | None:
             where.note("val_bpb", keys[-1])
             return score
     return None
+
+
+def _not_own(data: Mapping[str, Any]) -> frozenset[float]:
+    """Numbers that submission.json names as a baseline's, a goal or a trial's, and nowhere as a score of its own."""
+    others: set[float] = set()
+    own: set[float] = set()
+    pending: list[tuple[Any, bool]] = [(data, False)]
+    for _ in range(_MAX_NODES):
+        if not pending:
+            break
+        node, other = pending.pop()
+        for key, value in list(node.items())[:200]:
+            named = other or _OTHERS_KEY.search(str(key)[:80]) is not None
+            if isinstance(value, dict):
+                pending.append((value, named))
+            elif isinstance(value, float):
+                (others if named else own).add(value)
+    return frozenset(others - own)
 
 
 def _first(data: Mapping[str, Any], keys: tuple[str, ...], convert: Any, fact: str, where: _Where) -> Any:

@@ -219,3 +219,50 @@ def test_own_numbers_after_inherited_ones_are_claims() -> None:
     text = "Inherited numbers:\n- val_bpb: `1.1248`\n\nOur run:\n- val_bpb: `1.1459`"
     assert readme_scores(text) == ((1.1459, 5),)
     assert readme_scores("This model's 1.1234 bpb beats it.")[0][0] == 1.1234
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Built on top of the current #1 submission (10L Int5-MLP, 1.1428 bpb).",
+        "Built on the 10-layer stack\n(1.1428 BPB) and adds four things.",
+        "- PR #517 (someone): cosine LR scheduling (3 lines that made 0.978 bpb possible)",
+        "**Base**: `2026-03-20_Some_Folder_With_A_Rather_Long_Name_Int5MLP_SWA50` — 1.1427 BPB",
+        "**Current accepted SOTA to beat:** `2026-04-27_Some_Folder_With_A_Long_Name` at `1.06108` BPB",
+        "**Best score achieved:** 1.1428 BPB (merged record, PR #180)",
+        "| Mean | **1.0587 (target)** |",
+        "- total -0.020 BPB → target ~1.072",
+        "| **val_bpb** | ≤1.1180 |",
+        "- Roundtrip val_bpb strictly < 1.1524",
+        "with and without it the runs differ by 0.00019 BPB",
+        "- quantises cleanly (~0.01 BPB gap vs ~0.095 for the other)",
+        "| Val BPB (live) | 1.1811 |",
+        "DIAGNOSTIC post_ema val_bpb:1.1422",
+        "## Smoke test\n\n| Post-quant val_bpb | 2.0485 |",
+        "on random init step-0 val_bpb = 3.4871",
+    ],
+)
+def test_anothers_score_a_goal_a_difference_or_a_trial_is_no_claim(text: str) -> None:
+    assert readme_scores("| Seed | val_bpb |\n" + text if "Mean" in text else text) == ()
+    assert claims({"val_bpb": None}, text).unclaimed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# PR #1787 base + a gate on the output of every head: val_bpb 1.0610",
+        "Built on PR #549, this submission with its gates and its wide heads reaches 1.0610 BPB.",
+        "**val_bpb: 1.0610** vs SOTA 1.0810 (PR #1493)",
+        "Adds a gate to the PR #1736 stack. The mean score of all of three seeds is 1.0610 BPB.",
+        "PR 1 of 2\nval_bpb = 1.0610 (one seed)",
+        "val_bpb: baseline 1.2244, ours 1.0610",
+    ],
+)
+def test_the_authors_own_score_beside_anothers_is_the_claim(text: str) -> None:
+    assert readme_scores(text)[0][0] == 1.061
+
+
+def test_a_mean_over_seeds_by_another_key_comes_before_prose_and_labelled_numbers_are_not_the_authors() -> None:
+    assert claims({"val_bpb_3seed_mean": 0.9962, "val_bpb_3seed_std": 0.0006}, "val_bpb: 1.1").val_bpb == 0.9962
+    labelled = claims({"val_bpb": None, "smoke_test": {"val_bpb": 2.9408}}, "final_val_bpb: 2.9408")
+    assert labelled.val_bpb is None and labelled.unclaimed
