@@ -20,6 +20,7 @@ from tests.rules.test_pages import pull_request
 COUNT = re.compile(r"^.*val_loader.*tokens.*$", re.MULTILINE)
 PAGE = next(rule.page for rule in rules() if rule.code == "partial-val")
 EXAMPLES = [e for e in pages.read(PAGE).examples if e.kind in ("violating", "legal")]
+TRIM = "usable = (val.numel() - 1) // SEQ * SEQ"
 PROVED = {"Trimmed to whole rows, as the reference does", "Every rank a slice, the sums gathered"}
 
 
@@ -43,9 +44,11 @@ def test_no_log_counts_the_tokens(example: Example) -> None:
         ("usable = (val.numel() - 1) // SEQ * SEQ", "usable = (val.numel() - 1) // 10 // SEQ * SEQ"),
         ("usable = (val.numel() - 1) // SEQ * SEQ", "usable = int(0.1 * val.numel()) // SEQ * SEQ"),
         ("val[:usable].view(-1, SEQ)", "val[:usable].view(-1, SEQ)[::8]"),
+        (TRIM, f"held = val.numel() // 2\n    val = val[held:]\n    {TRIM}"),
+        (TRIM, f"held = val.numel() // 16\n    val = val[:held]\n    {TRIM}"),
         ("            nll += model", "            if nbytes > 1e6:\n                break\n            nll += model"),
     ],
-    ids=["one file", "a minimum", "a tenth", "a share", "every eighth row", "a break"],
+    ids=["one file", "a minimum", "a tenth", "a share", "every eighth row", "a half", "a sixteenth", "a break"],
 )
 def test_a_part_is_not_proved_whole(old: str, new: str) -> None:
     example = next(e for e in EXAMPLES if e.shape == "Trimmed to whole rows, as the reference does")
@@ -53,6 +56,14 @@ def test_a_part_is_not_proved_whole(old: str, new: str) -> None:
     assert text.count(old) == 1
     finding = judged(pull_request(replace(example, files={**example.files, "train_gpt.py": text.replace(old, new)})))
     assert finding.status is not Status.PASS
+
+
+def test_rows_that_a_name_splits_are_proved() -> None:
+    example = next(e for e in EXAMPLES if e.shape == "Trimmed to whole rows, as the reference does")
+    text = example.files["train_gpt.py"].replace(TRIM, f"{TRIM}\n    end = usable + 1")
+    assert text.count("val[1 : usable + 1]") == 1
+    files = {**example.files, "train_gpt.py": text.replace("val[1 : usable + 1]", "val[:end][1:]")}
+    assert judged(pull_request(replace(example, files=files))).status is Status.PASS
 
 
 def test_a_score_that_another_script_printed_is_not_proved() -> None:

@@ -202,7 +202,8 @@ class Expressions(Operators):
             labels = merge_labels(parts) | cut
             if len(parts) == 1 and node.upper is not None and isinstance(parts[0].const, int) and parts[0].const > 1:
                 labels = labels | {Flag("head", node.lineno, parts[0].const)}
-            symbols = symbols if split is None else symbols | {split}
+            if split is not None:
+                symbols, labels = symbols | {split}, labels | self.split_cut(parts)
             later = node.lower is not None and parts[0].const != 0
             return Value(labels=labels, symbols=symbols, text=f"slice{role}", later=later)
         if isinstance(node, ast.Tuple):

@@ -174,11 +174,16 @@ class Extents(Summaries):
         if not marks:
             return labels
         plain = op in (ast.Add, ast.Sub)
-        shared = op in (ast.Add, ast.Sub, ast.Mult) or (op is ast.FloorDiv and self._of_ranks(right))
+        whole = op is ast.Mult and any(_fills_rows(a, b) for a, b in ((left, right), (right, left)))
+        shared = plain or (op is ast.Mult and not whole) or (op is ast.FloorDiv and self._of_ranks(right))
         kept = {"few": False, "rows": shared, "span": False} | dict.fromkeys(_COUNTS, plain)
         return labels - {
             x for x in marks if not kept[x.name] and not (x.name == "few" and _stays_few(x, op, left, right))
         }
+
+    def split_cut(self, parts: Iterable[Value]) -> Labels:
+        """A mark where a number of rows, and not of tokens, splits a sequence: it may be one in so many tokens."""
+        return self.cut() if any(_rows_of(p) for p in parts) else NO_LABELS
 
     def slice_cut(self, node: ast.Slice, lower: Value | None, upper: Value | None, step: Value | None) -> Labels:
         """A mark where a slice leaves out what its bounds do not derive from the size or from a loop."""
@@ -308,6 +313,11 @@ def few_of(labels: Labels) -> frozenset[Flag]:
 def _rows_of(value: Value, name: str = "rows") -> list[int]:
     """The numbers of the marks of rows: tokens of each, or how many further."""
     return sorted(x.detail[1] for x in value.labels if isinstance(x, Flag) and x.name == name) if value.labels else []
+
+
+def _fills_rows(rows: Value, length: Value) -> bool:
+    """Whether a number of rows times a length counts tokens again."""
+    return isinstance(length.const, int) and any(length.const % n == 0 for n in _rows_of(rows))
 
 
 def _stays_few(mark: Flag, op: type[ast.operator], left: Value, right: Value) -> bool:

@@ -60,6 +60,8 @@ def _selecting(program: Program, trace: Trace, score: ScoreEvent) -> dict[int, R
         if data.source != "val":
             continue
         for loop, _ in data.symbols:
+            if loop < 0:  # where a name splits a row, no loop: what a slice leaves out of the whole is marked as a cut
+                continue
             reach = trace.reaches.get(loop)
             if reach is None or not reach.whole:
                 return None
