@@ -16,6 +16,8 @@ _RESERVED_IN_CODE = re.compile(r"-\s*[\w.]*reserve|reserve[\w.]*\s*-", re.I)
 _RESERVE_SETTING = re.compile(
     r"(?:GPTQ|CALIB|QUANT|HESS|EXPORT|WALLCLOCK|TIME)\w*RESERVE|RESERVE\w*(?:_S|_MS|_SECONDS)?$"
 )
+_STEPS_SETTING = re.compile(r"(?:NUM_|MAX_|TRAIN_|TOTAL_)*(?:ITERATIONS|ITERS|STEPS)$")
+_FEW_STEPS = 10  # a tenth of the script's own number of steps may end long before the clock
 _CAP_SETTING = re.compile(r"WALLCLOCK|TRAIN_(?:TIME|SECONDS|BUDGET)|TIME_(?:LIMIT|BUDGET)")
 
 
@@ -89,6 +91,12 @@ def _from_configuration(case: Case, cap: float) -> Decision:
     limit = caps.get(name, cap) - reserve
     where = f" ({name}={caps[name]:g})" if name else ""
     rows = tuple(subtracted)
+    if few := _few_steps(case):
+        return Decision(
+            Status.WARN,
+            f"The training loop ends after {few} or at {limit:.0f} s{where}; no log shows which, nor how long it takes.",
+            rows,
+        )
     if (not subtracted and not reserve and caps.get(name, cap) >= cap) and (name or not _mentions_other_cap(case)):
         return Decision(
             Status.FAIL,
@@ -101,6 +109,14 @@ def _from_configuration(case: Case, cap: float) -> Decision:
         f"A reserve is configured{where}, but no log shows the stop and how long the calibration takes.",
         rows,
     )
+
+
+def _few_steps(case: Case) -> str:
+    """A number of steps that the author sets, far below the script's default; empty when none is."""
+    for name, setting in case.submission.configuration.items():
+        if _STEPS_SETTING.match(name) and 0 < _number(setting.value) * _FEW_STEPS <= _number(setting.default or "0"):
+            return f"{_number(setting.value):g} steps ({name})"
+    return ""
 
 
 def _reserved_in_code(case: Case) -> list[Evidence]:

@@ -141,7 +141,9 @@ def _is_counted(program: Program, place: Place) -> bool:
     loop = _loop_at(program, place)
     over = loop.iter if isinstance(loop, ast.For) else None
     counts = isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id in ("range", "trange")
-    return counts and not _is_clocked(program, place) and not _CLOCK.search(ast.unparse(loop) if loop else "")
+    if loop is None or not counts or asks_clock(program, place):
+        return False
+    return not of(loop, (ast.Break, ast.Return)) or not _CLOCK.search(ast.unparse(loop))
 
 
 def first_score(program: Program) -> ScoreEvent | None:
