@@ -7,7 +7,7 @@ import ast
 from checks.program.engine.functions import FIELD
 from checks.program.engine.labels import Adapted, Flag, Uses
 from checks.program.engine.machine import MOST_CALLS
-from checks.program.engine.masks import Masks
+from checks.program.engine.residuals import Residuals
 from checks.program.engine.values import (
     NOTHING,
     Bound,
@@ -29,7 +29,7 @@ from checks.program.engine.values import (
 _RECURSION = 2
 
 
-class Calls(Masks):
+class Calls(Residuals):
     """Dispatches calls; interprets bodies of user functions in their own scope."""
 
     def __init__(self, environment: dict[str, str], steps: int, seconds: float) -> None:
