@@ -6,6 +6,8 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from checks.program.engine.access import data_of
+from checks.program.engine.counter import Counter
 from checks.program.engine.folding import span
 from checks.program.engine.labels import Flag, Scored
 from checks.program.engine.operators import Operators
@@ -25,6 +27,8 @@ from checks.program.engine.values import (
     merge_labels,
     merge_symbols,
 )
+
+_NEAR = 8  # tokens from a loop's counter; farther ones are compared by their iteration alone
 
 
 class Expressions(Operators):
@@ -185,6 +189,8 @@ class Expressions(Operators):
         owner = self.eval(node.value, scope)
         index = self.index(node.slice, scope)
         self.line = node.lineno
+        if index.counter is not None and isinstance(node.value, ast.Name) and data_of(owner.labels):
+            index = self._placed(index, node.value.id, index.counter)
         return self.form_item(owner, index, node.slice, self.subscript(owner, index, node.slice))
 
     def index(self, node: ast.expr, scope: Scope) -> Value:
@@ -223,6 +229,14 @@ class Expressions(Operators):
         if value.refs:
             return Value(value.const, value.refs, merge_labels([value]), value.symbols, value.text)
         return value
+
+    def _placed(self, index: Value, name: str, at: Counter) -> Value:
+        """``tokens[i]`` and ``tokens[i + 1]`` of one name are different tokens, for all that one iteration selects both."""
+        if at.step != 1 or abs(at.offset) > _NEAR:
+            return index
+        place = self.place_id(name, at.loop)
+        symbols = index.symbols | {(place, k + at.offset) for loop, k in index.symbols if loop == at.loop}
+        return Value(index.const, index.refs, index.labels, symbols, index.text, at, index.later)
 
     def _split(self, node: ast.Slice) -> tuple[int, int] | None:
         """``[:s]`` and ``[s:]`` of one name hold different positions."""

@@ -15,6 +15,7 @@ from checks.program.trace import Place, Trace
 MOST_CALLS = 40  # nested calls that are followed
 
 
+_PLACES = 1 << 80  # beyond the numbers of loops
 _STATEFUL = (Instance, Sequence, MappingObject, Cell, Parameters)
 
 
@@ -122,6 +123,11 @@ class Machine:
     def split_id(self, name: str) -> int:
         """A number for the place where a name splits sequences in the running function (negative: no loop has it)."""
         return self._splits.setdefault((self.file, self.function, name), -1 - len(self._splits))
+
+    def place_id(self, name: str, loop: int) -> int:
+        """A number for the items of a name that a loop walks one by one in the running function (no loop has it)."""
+        key = (self.file, self.function, f"{name}[{loop}]")
+        return _PLACES + self._splits.setdefault(key, -1 - len(self._splits))
 
     # -- recordings --------------------------------------------------------------------------------------------------
 
