@@ -20,6 +20,7 @@ _OTHERS = re.compile(
     r"|expected|projected|threshold|\bpr ?#|#\d{2,}|spread|margin|\btax\b|noise|lineage|follow|parent|base:|\bpre[-_]",
     re.IGNORECASE,
 )
+_STD = re.compile(r"\bstd\b", re.IGNORECASE)
 _GOAL = re.compile(r"\bclears?\b|\bbelow\b|\bexceeds?\b|\bsub-$", re.IGNORECASE)
 _EFFECT = re.compile(r"gain|impact|effect|delta|Δ|improv|expected", re.IGNORECASE)
 _RIVAL = re.compile(r"\bsota\b|baseline|previous|\bprior\b|reference|\bpr ?#|^\W*#\d", re.IGNORECASE)
@@ -196,7 +197,7 @@ def _plausible(value: float, line: str) -> bool:
 
 
 def _prominence(line: str, number: int) -> int:
-    if _OTHERS.search(line):
+    if _OTHERS.search(_STD.sub("", line)):  # a mean's deviation beside it makes it no comparison
         return 4
     if number <= _TOP_LINES:
         return 0

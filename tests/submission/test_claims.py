@@ -126,6 +126,12 @@ def test_readme_scores_are_claims_and_no_deltas(text: str, first: float) -> None
     assert readme_scores(text)[0][0] == first
 
 
+def test_a_deviation_beside_the_score_makes_it_no_comparison() -> None:
+    table = "| Seed | NN-only sliding (BPB) | Mixer |\n|---|---|---|\n| Mean | 1.10052 | 0.94290 |\n"
+    text = f"# Mixer\n\n**val_bpb = 0.94290** (3-seed mean, std=0.00070)\n\n{table}"
+    assert readme_scores(text)[0][0] == 0.94290
+
+
 @pytest.mark.parametrize(
     ("title", "value"),
     [
