@@ -343,6 +343,8 @@ class Access(Extents):
         """Turn token data that flows into state into the label of an adapt event."""
         data = data_of(labels)
         scored = [x.event for x in labels if isinstance(x, Scored)]
+        for x in labels:
+            scored += x.detail or () if isinstance(x, Flag) and x.name == "gradient" else ()
         if kind == "inplace" and not data:
             return labels
         if not data and not scored:

@@ -129,6 +129,12 @@ def chosen(program: Program) -> list[tuple[int, bool, Evidence]]:
     return sorted(result, key=lambda row: (row[0], row[2].file, row[2].line, row[2].what))
 
 
+def calibrates(program: Program, event: AdaptEvent) -> bool:
+    """Whether a change of state fits exported weights to activations without a loss or a gradient."""
+    exported = program.trace is not None and event.ident in program.trace.saved
+    return event.kind == "calibration" or (event.kind == "inplace" and exported and not event.losses)
+
+
 def selections(program: Program) -> list[Evidence]:
     """Minima and choices over scores that are in the headline."""
     trace = program.trace

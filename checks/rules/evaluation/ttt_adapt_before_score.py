@@ -67,6 +67,8 @@ def check(case: Case) -> Finding:
 
 def _adapts(program: Program, event: AdaptEvent) -> bool:
     """Whether a change of state is test-time training: of a model, or of any tensor that learns from what it scores."""
+    if ordering.calibrates(program, event):
+        return False
     return event.kind in KINDS or (event.kind == "free-gradient" and ordering.scores_while_learning(program, event))
 
 

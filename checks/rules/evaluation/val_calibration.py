@@ -20,7 +20,7 @@ def check(case: Case) -> Finding:
     program = case.program
     trace = program.trace
     clears = "Calibrate on training tokens inside the training clock, on self-generated text, or without data."
-    breaches = [b for b in ordering.found(program) if b.adapt.kind == "calibration"]
+    breaches = [b for b in ordering.found(program) if ordering.calibrates(program, b.adapt)]
     if breaches:
         rows: list[Evidence] = []
         for breach in breaches[:3]:
