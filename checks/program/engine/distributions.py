@@ -188,7 +188,8 @@ class Distributions(Methods):
         elif name in _SAME:
             form = args[0].form
         elif name in _FUNCTIONS and len(args) == 1:
-            form = (self._made if args[0].known else self._node)("fn", args[:1], (_FUNCTIONS[name],))
+            share = name == "sigmoid" and not self.modules_active  # of a score: a share of one, of whatever it is made
+            form = (self._made if args[0].known or share else self._node)("fn", args[:1], (_FUNCTIONS[name],))
         elif len(args) == 2 and name in (*_BINARY, "max", "min"):
             symbol = _BINARY.get(name, name)
             form = self._node("bin", args, symbol) if self._pair(args) else None
@@ -233,7 +234,9 @@ class Distributions(Methods):
         axis = keywords.get("dim", keywords.get("axis", args[1] if len(args) > 1 else NOTHING))
         if form is None or not isinstance(axis.const, int) or isinstance(axis.const, bool) or axis.const == 0:
             return None
-        op = {"sum": "sum", "logsumexp": "lse", "amax": "amax", "max": "amax", "amin": ""}.get(name, "")
+        op = {"sum": "sum", "logsumexp": "lse", "amax": "amax", "max": "amax", "argmax": "argmax", "amin": ""}.get(
+            name, ""
+        )
         if not op or (form.op != "stack" and forms.closed(form)):
             return None
         if form.op == "stack" and not all(map(forms.closed, form.parts)):
@@ -297,7 +300,8 @@ _COMPARES = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _CALLS = {
     "softmax": "_form_softmax", "log_softmax": "_form_softmax", "cross_entropy": "_form_loss", "nll_loss": "_form_loss",
     "gather": "_form_gather", "take_along_dim": "_form_gather", "take_along_axis": "_form_gather",
-    "sum": "_form_reduced", "logsumexp": "_form_reduced", "amax": "_form_reduced", "stack": "_form_stack",
+    "sum": "_form_reduced", "logsumexp": "_form_reduced", "amax": "_form_reduced", "argmax": "_form_reduced",
+    "stack": "_form_stack",
     "where": "_form_where", "clamp": "_form_clamp", "clip": "_form_clamp", "clamp_min": "_form_clamp",
     "clamp_max": "_form_clamp", "clamp_": "_form_clamp",
 }  # fmt: skip

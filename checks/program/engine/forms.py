@@ -19,7 +19,7 @@ _NUMBERS = itertools.count(1)
 
 
 class Form(NamedTuple):
-    """One node. ``op``: num, leaf, tok, soft, gather, sum, amax, lse, stack, elem, each, fn, bin, cmp, where."""
+    """One node. ``op``: num, leaf, tok, soft, gather, sum, amax, argmax, lse, stack, elem, each, fn, bin, cmp, where."""
 
     op: str
     parts: tuple[Form, ...] = ()
@@ -72,7 +72,7 @@ def closed(form: Form) -> bool:
     """Whether the form is one number a token: it has no row that was not summed, nor an entry taken of it."""
     if form.op in ("soft",) or (form.op == "leaf" and form.detail[1] == "row"):
         return False
-    if form.op in ("gather", "sum", "amax", "lse", "each", "elem"):
+    if form.op in ("gather", "sum", "amax", "argmax", "lse", "each", "elem"):
         return True
     return all(closed(p) for p in form.parts)
 
@@ -137,6 +137,10 @@ class Evaluation:
 
     def _amax(self, form: Form, at: int | None, count: int) -> float:
         return max(self._entries(form))
+
+    def _argmax(self, form: Form, at: int | None, count: int) -> float:
+        entries = self._entries(form)
+        return float(entries.index(max(entries)))
 
     def _lse(self, form: Form, at: int | None, count: int) -> float:
         return math.log(sum(math.exp(v) for v in self._entries(form)))

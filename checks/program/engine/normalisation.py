@@ -143,10 +143,12 @@ def _may_be_distribution(form: Form) -> bool:
     leaves = sorted({n.detail for n in walk(form) if n.op == "leaf"}, key=str)
     indices = {m.detail for n in walk(form) for m in _indices(n)}
     linear = set(_linear(form))
-    choices = [_meanings(leaf, leaf in indices, _scalar_only(form, leaf), leaf in linear) for leaf in leaves]
+    shares = {n.detail for n in _under_sigmoid(form)}  # each a share of one, whatever its argument: no normaliser
+    scalars = {leaf for leaf in leaves if _scalar_only(form, leaf) or (leaf in shares and leaf[1] != "row")}
+    choices = [_meanings(leaf, leaf in indices, leaf in scalars, leaf in linear) for leaf in leaves]
     if math.prod(map(len, choices)) > _MAX_READINGS:
         raise Unreadable
-    solvable = [leaf for leaf in leaves if leaf not in indices]
+    solvable = [leaf for leaf in leaves if leaf not in indices and leaf not in shares]
     for chosen in itertools.product(*choices):
         reading = dict(zip(leaves, chosen, strict=True))
         if _total(form, reading, {}) < 1.0 + _NEAR:
@@ -194,7 +196,7 @@ def _indices(item: Form) -> Iterator[Form]:
     elif item.op == "cmp" and any(n.op == "tok" for p in item.parts for n in walk(p)):
         held = list(item.parts)
     for part in held:
-        if not any(n.op in ("gather", "soft", "sum") for n in walk(part)):
+        if not any(n.op in ("gather", "soft", "sum", "argmax") for n in walk(part)):
             yield from (n for n in walk(part) if n.op == "leaf")
 
 
@@ -202,9 +204,21 @@ def _scalar_only(form: Form, leaf: tuple[int, str], row: bool = False) -> bool:
     """Whether a leaf stands outside of every row: it can only be one number a token."""
     if form.op == "leaf":
         return form.detail != leaf or not row
-    if form.op in ("gather", "sum", "amax", "lse", "soft", "elem"):
+    if form.op in ("gather", "sum", "amax", "argmax", "lse", "soft", "elem"):
         return _scalar_only(form.parts[0], leaf, True) and all(_scalar_only(p, leaf) for p in form.parts[1:])
     return all(_scalar_only(p, leaf, row and form.op != "each") for p in form.parts)
+
+
+def _under_sigmoid(form: Form) -> set[Form]:
+    """Leaves that stand only within a sigmoid."""
+    inside = {n for s in walk(form) if s.op == "fn" and s.detail[0] == "sigmoid" for n in walk(s) if n.op == "leaf"}
+    outside: set[Form] = set()
+    queue = [form]
+    while queue:
+        item = queue.pop()
+        outside |= {item} if item.op == "leaf" else set()
+        queue += () if item.op == "fn" and item.detail[0] == "sigmoid" else item.parts
+    return inside - outside
 
 
 def _divisors(form: Form) -> set[float]:
