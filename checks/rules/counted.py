@@ -96,14 +96,21 @@ def with_score(run: Run, score: Score) -> Run:
         if base_label(s.label) == base_label(score.label) and abs(s.val_bpb - score.val_bpb) < 6e-5
     ]
     exact = max(twins, key=lambda s: (s.exact, s.val_loss is not None), default=score)
-    ratio = exact.val_loss / (exact.val_bpb * math.log(2)) if exact.val_loss and exact.val_bpb else None
+    same = [s for s in finals(run) if abs(s.val_bpb - exact.val_bpb) < 6e-5]
+    beside = next((s for s in reversed([*same, *twins]) if s.val_loss is not None), exact)
+    loss = exact.val_loss if exact.val_loss is not None else beside.val_loss
+    ratio = loss / (exact.val_bpb * math.log(2)) if loss and exact.val_bpb else None
     return replace(
         run,
         val_bpb=exact.val_bpb,
-        val_loss=exact.val_loss,
+        val_loss=loss,
         bytes_per_token=ratio,
         eval_seconds=max((s.eval_seconds for s in twins if s.eval_seconds is not None), default=None),
-        lines={**run.lines, "val_bpb": exact.line, "val_loss": exact.line},
+        lines={
+            **run.lines,
+            "val_bpb": exact.line,
+            "val_loss": exact.line if exact.val_loss is not None else beside.line,
+        },
         details={**run.details, "score_label": exact.label, "eval_parts": _parts(run, twins)},
     )
 

@@ -33,6 +33,7 @@ _DIAGNOSTIC = re.compile(
 _LABEL_END = re.compile(r"\b\w{0,40}(?:loss|bpb|bits_per_byte|vl)\"?\s*[:=]|\bbpb\b", re.IGNORECASE)
 _EXACT = re.compile(r"(?:[_ ]exact|_x)\b", re.IGNORECASE)
 _CODE = re.compile(r"\{[a-z_]|\blog\w{0,3}\(|\bf\"|print\(|^\s*#|\bdef |=\s*f?[\"']")
+_VAL_END = re.compile(r"_?val_?$", re.IGNORECASE)  # ngram_val_bpb and its exact twin ngram_bpb are one score's
 _SAME = 6e-5  # a rounded line and its exact twin differ by at most half of the fourth decimal
 _OWN_NAMES = {"", "val", "total"}
 
@@ -59,7 +60,7 @@ def scores_in(line: str, line_number: int) -> list[Score]:
         name = "" if match in plain else (match[1] or "")
         scores.append(
             Score(
-                label=f"{label} {name}".strip()[:120],
+                label=f"{label} {_VAL_END.sub('', name)}".strip()[:120],
                 line=line_number,
                 val_bpb=bpb,
                 val_loss=_loss(line, name) if name else number(loss[1]) if loss else None,

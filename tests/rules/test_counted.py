@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from checks import rulebook
 from checks.program.program import Program
 from checks.rules.base import Case
-from checks.rules.counted import behind_claim, counted
+from checks.rules.counted import behind_claim, counted, with_score
+from checks.submission.log_scores import scores_in
 from checks.submission.model import Claims, PullRequest, Run, Score, SourceFile, Submission
 
 
@@ -75,3 +76,15 @@ def test_the_claim_of_one_exact_score_is_judged_by_its_run_alone() -> None:
     assert [r.log for r in behind_claim(case(runs, val_bpb=1.35172182))] == ["fixed.log"]
     assert len(behind_claim(case(runs, val_bpb=1.3517))) == 3
     assert len(behind_claim(case(runs, val_bpb=1.31195623))) == 3
+
+
+def test_a_loss_on_the_rounded_line_belongs_to_the_exact_score() -> None:
+    lines = (
+        "final ngram_val_loss:0.5924 ngram_val_bpb:0.3509",
+        "final_exact model_bpb:1.48535122 ngram_bpb:0.35085540",
+    )
+    scores = [s for number, line in enumerate(lines, 1) for s in scores_in(line, number)]
+    found = with_score(run(1, 1.48535122, scores=tuple(scores)), scores[-1])
+    assert (found.val_bpb, found.val_loss, found.lines["val_loss"]) == (0.3508554, 0.5924, 1)
+    other = with_score(run(1, 1.48535122, scores=tuple(scores)), scores[1])
+    assert other.val_loss is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,12 @@ import pytest
 
 from checks import rulebook
 from checks.judge import Options, judge
+from checks.program.program import Program
+from checks.rules.base import Case, Verdicts
+from checks.rules.evaluation.bpb_accounting import by_logs
 from checks.rules.registry import rules
-from checks.submission.model import SourceFile
-from checks.verdict import Finding, Status
+from checks.submission.model import Claims, PullRequest, Run, SourceFile, Submission
+from checks.verdict import Finding, Group, Status
 from tests.rules import pages
 from tests.rules.test_pages import pull_request
 
@@ -86,6 +90,20 @@ def test_a_miscount_is_not_proved(shape: str) -> None:
 )
 def test_another_counting_is_not_proved(old: str, new: str) -> None:
     assert judged(old, new).status is not Status.PASS
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.98, Status.WARN), (1.015, Status.UNKNOWN)])
+def test_bytes_of_an_unknown_tokenizer_are_weighed_with_its_token_count(share: float, status: Status) -> None:
+    book = rulebook.load()
+    tokens = 70_000_000
+    ratio = share * int(book.constants["canonical_validation_bytes"]) / tokens
+    run = Run(
+        "log", val_bpb=1.1, val_loss=1.1 * math.log(2) * ratio, bytes_per_token=ratio, val_tokens=tokens, complete=True
+    )
+    submission = Submission("x", None, {}, claims=Claims(val_bpb=1.1), runs=(run,))
+    case = Case(submission, PullRequest("."), Program(), book)
+    finding = by_logs(case, Verdicts("bpb-accounting", Group.EVALUATION, book))
+    assert finding.status is status and f"{share:.1%} of the canonical bytes" in finding.summary
 
 
 def judged(old: str = "", new: str = "", shape: str = SHAPE) -> Finding:

@@ -83,6 +83,20 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
             [of_run(case, run, "val_bpb", f"{name_run(run)}: {run.val_bpb}")],
             "Log val_loss and val_bpb of the same evaluation.",
         )
+    share = cover.byte_share
+    if share is not None:
+        what = (
+            f"The logs imply {cover.ratio:.4f} bytes per token, no known tokenizer's; with {cover.tokens:,} tokens they "
+            f"are {share:.1%} of the canonical bytes"
+        )
+        least = 1 - float(case.rulebook.rule("partial-val").numbers["export_tolerance"])
+        if least < share < 1:
+            return say.warn(f"{what}: too few, which only makes the score worse.", [_pair(case, run, cover)])
+        return say.unknown(
+            f"{what}: whether the bytes or the text differ is not told.",
+            [_pair(case, run, cover)],
+            "Prove the byte count of the tokenizer.",
+        )
     return say.unknown(
         f"The logs imply {cover.ratio:.4f} bytes per token: no known tokenizer's, and no token count to check it with.",
         [_pair(case, run, cover)],
