@@ -13,6 +13,7 @@ CAUGHT = (
     "sliding_ttt: score and adapt swapped",
     "sliding_ttt: scores everything again after the training",
     "sliding_ttt: fits a delta of the logits on the scored window",
+    "sliding_ttt: epochs outside, counters reset, the last epoch is kept",
     "minified: the better of two evaluations",
     "lora_documents: the loss of a chunk is taken again after its step",
     "phased: the phase goes before the scores of its documents",

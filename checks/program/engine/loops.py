@@ -14,13 +14,18 @@ from checks.program.engine.branching import Branching
 from checks.program.engine.flow import Flow
 from checks.program.engine.labels import Data, Flag, Labels, Looked
 from checks.program.engine.values import NOTHING, UNKNOWN, Scope, Value, Zipped, merge_labels
-from checks.program.nodes import children
+from checks.program.nodes import children, nodes
 
 
 class Loops(Branching):
     """``for`` and ``while``."""
 
     def _for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> Flow:
+        if id(node) not in self.spelt_out:
+            self.spelt_out[id(node)] = _spelt_out(node)
+        nested = self.spelt_out[id(node)]
+        if nested is not None:
+            return self._for(nested, scope)
         iterable = self.eval(node.iter, scope)
         self.entered[id(node)] = len(self.calls)
         walked = self._walked_through(iterable)
@@ -145,6 +150,30 @@ class Loops(Branching):
                 self.while_loops.remove(symbol)
 
         return self._loop(node, iterations(), scope, lambda _: None)
+
+
+def _spelt_out(node: ast.For | ast.AsyncFor) -> ast.For | None:
+    """``for t in [e for a in A for b in B]`` as the loops that it stands for: what ``A`` repeats is seen to be repeated."""
+    walk = node.iter
+    if not isinstance(walk, (ast.ListComp, ast.GeneratorExp)) or len(walk.generators) < 2 or node.orelse:
+        return None
+    inside = [n for statement in node.body for n in nodes(statement)]
+    bound = {n.id for g in walk.generators for n in nodes(g.target) if isinstance(n, ast.Name)}
+    own = {n.id for n in nodes(node.target) if isinstance(n, ast.Name)}
+    shadowed = any(isinstance(n, ast.Name) and n.id in bound - own for n in inside) or walk.generators[0].is_async
+    if shadowed or any(isinstance(n, (ast.Break, ast.AsyncFor)) for n in inside):
+        return None
+    body: list[ast.stmt] = [ast.Assign([node.target], walk.elt), *node.body]
+    for generator in reversed(walk.generators):
+        for condition in reversed(generator.ifs):
+            body = [ast.If(condition, body, [])]
+        body = [ast.For(generator.target, generator.iter, body, [])]
+    for new in ast.walk(body[0]):
+        if not hasattr(new, "lineno"):
+            ast.copy_location(new, walk)
+    outer = body[0]
+    assert isinstance(outer, ast.For)
+    return outer
 
 
 def _settling(iterations: Iterable[tuple[Value, Any, bool]], grown: list[bool]) -> Iterable[tuple[Value, Any, bool]]:

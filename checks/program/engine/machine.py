@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import time
 from collections.abc import Iterable, Mapping
 
@@ -40,6 +41,9 @@ class Machine:
         self.contents: set[int] = set()  # loops through what a table holds
         self.walks: dict[int, int] = {}  # loops through the items of token data, with the depth of calls they run at
         self.counted: set[int] = set()  # of these, loops over numbers that index the items one by one
+        self.spelt_out: dict[
+            int, ast.For | None
+        ] = {}  # loops over comprehensions, as the loops in loops that these are
         self.entered: dict[int, int] = {}  # loops, with the depth of calls they run at
         self.while_loops: list[Symbol] = []
         self.passes: list[Symbol] = []
