@@ -107,6 +107,7 @@ ADAPTATION = re.compile(
 BLOCK_SETTING = re.compile(r"\s{0,8}([A-Za-z_]\w{0,60})\s*[:=]\s?(.{0,300})$")
 SETTING = re.compile(r"(?<![\w./-])([A-Za-z_]\w{0,60})(?:=|:[ ]?)([^\s;()\[\]{}:=]+)")
 ENVIRONMENT = re.compile(r"(?<![\w$.])([A-Z][A-Z0-9_]{2,60})=(\"[^\"]{0,200}\"|'[^']{0,200}'|[^\s;&|()\\\"']{1,200})")
+IN_BRACKETS = re.compile(r"\(([A-Z][A-Z0-9_]{2,60})=([\w.+-]{1,60})\)")
 TRACEBACK = re.compile(
     r"(Traceback \(most recent call last\)|^\w*(?:Error|Exception): |torch\.OutOfMemoryError|CUDA out of memory"
     r"|ChildFailedError|\bKilled$|Segmentation fault|SIGTERM|SIGKILL|DUE TO TIME LIMIT)"

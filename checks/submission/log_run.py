@@ -95,6 +95,7 @@ class RunBuilder:
             self._fact(number, line, lower)
         for mechanism in mechanisms_at_work(line, lower):
             self.facts.details.setdefault("ran", {}).setdefault(mechanism, number)
+        self.settings.in_brackets(number, line)
         header = not self.has_body or _PHASE.search(line) is not None
         if header and not is_score and line[0] not in "|+" and "bytes" not in lower:
             if "seed" in lower and not self.has_body:

@@ -51,6 +51,11 @@ class Settings:
             if value.lower() not in _EVENTS:
                 self.keep(match[1], value, number)
 
+    def in_brackets(self, number: int, line: str) -> None:
+        """Take what a line gives as its reason: ``gptq: skipped (SKIP_GPTQ=1)``."""
+        for name, value in pat.IN_BRACKETS.findall(line) if "(" in line and "=" in line else ():
+            self.keep(name, value, number)
+
     def seed(self, number: int, line: str) -> None:
         """Take a header's ``seed:N``: the last before training is the run's."""
         match = pat.SEED.search(line)

@@ -277,6 +277,11 @@ def test_a_switch_with_a_value_of_its_own_is_no_value() -> None:
     }
 
 
+def test_a_reason_in_brackets_is_a_setting_wherever_it_stands() -> None:
+    run = one(sample.training() + "gptq:SKIPPED (SKIP_GPTQ=1) - will use naive int6\n")
+    assert run.settings["SKIP_GPTQ"] == "1"
+
+
 def test_settings_with_commas_and_without_spaces() -> None:
     run = one("seed:1\nworld_size:8\nrecur_layers:4,5 lr:0.1, wd:0.2 a:1,b:2 (mode=K)\nttt:start\n" + sample.training())
     assert {k: run.settings[k] for k in ("RECUR_LAYERS", "LR", "WD", "A", "B", "MODE")} == {
