@@ -16,6 +16,7 @@ _HELPER = re.compile(
     r"|utils?|helper|lossless_caps|cached_challenge|summar|aggregate|build|conftest|__init__)",
     re.IGNORECASE,
 )
+_SCORES = re.compile(rb"bpb|bits_per_byte|val_loss|cross_entropy|\bexec\(|\brun_(?:path|module)\(", re.IGNORECASE)
 _LOWER = 0.001  # bpb; more than a rounded claim differs from its log
 _WORDS = re.compile(r"[a-z]+\d*|\d+")
 
@@ -53,7 +54,7 @@ def headline_script(
     for candidate in candidates.values():
         _by_name(candidate, sources.get(candidate.path, b""))
         _by_logs(candidate, runs, len(sources.get(candidate.path, b"")))
-    _by_commands(candidates, commands)
+    _by_commands(candidates, commands, sources)
     if claims.bytes_code is not None:
         for candidate in candidates.values():
             if len(sources.get(candidate.path, b"")) == claims.bytes_code:
@@ -129,14 +130,18 @@ def _logs_say(runs: Sequence[Run], what: str) -> str:
     return f"{logs[0]} prints {what}" if len(logs) == 1 else f"{len(logs)} logs print {what}"
 
 
-def _by_commands(candidates: Mapping[str, _Candidate], commands: Sequence[RunCommand]) -> None:
+def _by_commands(
+    candidates: Mapping[str, _Candidate], commands: Sequence[RunCommand], sources: Mapping[str, bytes]
+) -> None:
+    """The first command counts most that runs a script which trains or scores; what prepares data makes no claim."""
+    able = {path for path in candidates if _SCORES.search(sources.get(path, b""))} or set(candidates)
     seen: set[str] = set()
-    for place, command in enumerate(c for c in commands if c.script in candidates):
+    for command in commands:
         path = command.script or ""
-        if path in seen:
+        if path not in able or path in seen:
             continue
+        best = not seen
         seen.add(path)
-        best = place == 0
         candidates[path].add(50 if best else 12, f"{command.file}:{command.line} runs it" if best else "")
 
 

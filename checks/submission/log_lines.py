@@ -88,8 +88,13 @@ MODEL_PARAMS = re.compile(
 )
 WORLD_SIZE = re.compile(r"\bworld_size\s*[:=]\s*(\d+)")
 GPTQ_RESERVE = re.compile(rf"gptq:?\s*reserving\s+({FLOAT})\s*(ms|s)\b(?:.*?effective=({FLOAT})ms)?", re.I)
-HESSIANS = re.compile(rf"(?:collected|calibrated)\s+(\d+)\s+(?:Hessians|layers).{{0,20}}?\bin\s+({FLOAT})s", re.I)
-HESSIANS_TIMED = re.compile(rf"hessians? collected.{{0,40}}?time[=:]({FLOAT})(ms|s)", re.I)
+_SPAN = rf"({FLOAT})\s?(ms|s)\b"
+HESSIANS = re.compile(rf"(?:collected|calibrated)\s+(\d+)\s+(?:Hessians|layers).{{0,40}}?\bin\s+{_SPAN}", re.I)
+HESSIANS_TIMED = re.compile(
+    rf"(?:(?<!collecting )\bhessians?|calibration done)(?:_[a-z]+)*?[^:.]{{0,40}}?"
+    rf"(?:\bin\s+|\((?=[\d.]+m?s\))|(?:(?<!train)_|\b)(?:time|elapsed)\s?[:=]\s?){_SPAN}",
+    re.I,
+)
 SELF_GENERATED = re.compile(rf"gptq:?\s*generated\s+(\d+)\s+sequences.{{0,20}}?\bin\s+({FLOAT})s", re.I)
 CALIBRATION = re.compile(r"(?:collecting hessians|calibrat|autoregressive calibration|self[- ]?gen)", re.I)
 WARMUP_DONE = re.compile(

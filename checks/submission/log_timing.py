@@ -57,7 +57,8 @@ class Timing:
             if reserve[3]:
                 gptq["effective_seconds"] = pat.seconds(reserve[3], "ms")
         elif hessians := pat.HESSIANS.search(line):
-            gptq.update(hessians=pat.integer(hessians[1]), hessian_seconds=pat.number(hessians[2]), hessian_line=number)
+            took = pat.seconds(hessians[2], hessians[3].lower())
+            gptq.update(hessians=pat.integer(hessians[1]), hessian_seconds=took, hessian_line=number)
         elif timed := pat.HESSIANS_TIMED.search(line):
             gptq.update(hessian_seconds=pat.seconds(timed[1], timed[2].lower()), hessian_line=number)
         elif generated := pat.SELF_GENERATED.search(line):

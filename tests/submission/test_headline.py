@@ -66,3 +66,15 @@ def test_evaluation_that_follows_makes_a_claim_below_the_logs() -> None:
     path, why = choose({**files, "submission.json": '{"val_bpb": 0.9}'})
     assert path == "eval_late.py" and "README.md:6" in why
     assert choose({**files, "submission.json": '{"val_bpb": 1.3}'})[0] == "train_gpt.py"
+
+
+def test_the_first_command_prepares_data_and_the_packed_script_makes_the_claim() -> None:
+    prepare = "import sentencepiece\nopen('val.bin', 'wb').write(b'tokens of the documents')\n" * 40
+    packed = "import lzma, base64\nexec(lzma.decompress(base64.b85decode('...')))\n"
+    readme = "## Reproduction\n```\npython3 prepare_data.py --out data\nbash run_pod.sh 42\n```\n"
+    assert choose({"prepare_data.py": prepare, "train_gpt.py": packed, "README.md": readme})[0] == "train_gpt.py"
+    late = readme + "```\ntorchrun --nproc_per_node=8 train_new.py\n```\n"
+    files = {"make_shards.py": prepare, "train_new.py": sample.SOURCE, "train_gpt_old.py": OTHER}
+    path, why = choose({**files, "README.md": late.replace("prepare_data", "make_shards")})
+    assert path == "train_new.py" and "README.md:7" in why
+    assert choose({"prepare_data.py": prepare, "count.py": "print(1)\n", "README.md": readme})[0] == "prepare_data.py"

@@ -116,6 +116,27 @@ def test_phased_family_reads_block_settings_and_charges_the_total() -> None:
     assert run.val_tokens == 47_851_520 and run.world_size == 8
 
 
+@pytest.mark.parametrize(
+    ("line", "seconds"),
+    [
+        ("gptq:hessian_collection_time:218732ms", 218.732),
+        ("gptq:collected hessians for 33 layers in 199.6s", 199.6),
+        ("gptq:collected hessians for 68 layers (4.7s)", 4.7),
+        ("gptq:collected hessians for 20 layers post_time:51052ms total_train_time:606117ms", 51.052),
+        ("gptq:collected 68 Hessians in 1031ms", 1.031),
+        ("GPTQ:collected 67 Hessians and 0 AWQ act stats in 3.5s", 3.5),
+        ("gptq:hessians collected n=44 elapsed=10.0s", 10.0),
+        ("gptq:calibration done in 1134ms, 66 layers", 1.134),
+        ("gptq:collecting hessians from 256 batches (600s)", None),
+        ("gptq:hessians from a model of train_time:590000ms", None),
+        ("gptq:starting calibration at elapsed=100ms (budget=600000ms)", None),
+    ],
+)
+def test_the_time_of_the_calibration(line: str, seconds: float | None) -> None:
+    run = one(sample.header() + sample.training() + line + "\n" + sample.export() + sample.ROUNDTRIP)
+    assert run.details.get("gptq", {}).get("hessian_seconds") == seconds
+
+
 def test_hints_outside_the_timer_are_charged() -> None:
     run = one(sample.PHASED.replace("precompute_outside: False", "precompute_outside: True"))
     assert run.details["ngram_hint_outside"] is True
