@@ -65,6 +65,8 @@ def check(case: Case) -> Finding:
     if unknown is not None:
         return unknown
     lines = [case.program.at(f, n, "reads the artifact", "source") for s in scores for f, n in phases.artifact_lines(s)]
+    if not lines:
+        return say.passed("No headline score of weights in memory was found; no line that reads the artifact was seen.")
     return say.passed("The scored weights come from a file that is read back.", ordering.unique(lines)[:4])
 
 
@@ -91,15 +93,15 @@ def _beyond_the_cap(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[
 
 def _claimed_in_training(case: Case) -> list[Evidence]:
     """Lines of a training loop's validation that print the claim, where no log holds a score after training."""
-    claim = case.submission.claims.val_bpb
+    claim, near = case.submission.claims.val_bpb, float(case.rulebook.constants["rounding_bpb"])
     runs = case.submission.runs
     if claim is None or any(score.step is None for run in runs for score in run.scores):
         return []
+    # the last validation, or the best one of the run: one closest to the claim for each
     equal = [
-        (r, s)
+        (r, min(r.scores, key=lambda s: (abs(s.val_bpb - claim), -s.line)))
         for r in runs
-        for s in r.scores[-1:]
-        if abs(s.val_bpb - claim) <= float(case.rulebook.constants["rounding_bpb"])
+        if any(abs(s.val_bpb - claim) <= near for s in r.scores)
     ]
     return [
         at(case, r.log, s.line, f"{name_run(r)}: {s.val_bpb} at step {s.step}, before export", "report")
