@@ -3,7 +3,8 @@
 A script whose default is off, a run command that does not set it, and a README that describes the feature as part of the
 score: the rulebook (section 15) takes such a switch as on, with less confidence, and says so. A complete log can speak
 against the defaults as well: where the bytes per token that its losses and scores imply are not one number, a mixture
-made the scores, and the one switch of a mixture that is off by default and described was on (#1782).
+made the scores, and the one switch of a mixture that is off by default and described was on (#1782). Where no command
+sets anything either, values that the prose names for the run ("evaluated with ``EVAL_MODE=ngram``") are taken (``stated``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import replace
 
 from checks.program.program import EnvConstant
 from checks.submission.model import Run, Setting
+from checks.submission.stated import stated
 
 _OFF = frozenset(("0", "false", "False", "", "no", "off"))
 _FILLER = frozenset(["ENABLED", "ENABLE", "USE", "ON", "EVAL", "DO", "RUN", "MODE", "FLAG", "MIX", "MIXER", "MIXTURE"])
@@ -22,6 +24,7 @@ _APART = 0.04  # bytes per token of the scores of one run: parts of the split di
 _KNOWN = frozenset(["ttt", "ngram", "slot", "ppm", "twopass"])
 _NEGATED = re.compile(r"(?:\bno|\bnot|\bwithout|\bdisabled?|\boff|\bnever|\bno longer)\s+(?:\w+\s+){0,2}$")
 _README_CHARACTERS = 60_000
+_COMMANDED = re.compile(r"\.(?:md|sh|bash|slurm|sbatch|json):\d+$")
 
 
 def told(
@@ -39,6 +42,12 @@ def told(
         known = any(s.value not in _OFF for name, s in result.items() if _phrase(name) in _MIXTURES)
         if known or len({c.name for c in described}) != 1:
             return result
+    commanded = any(_COMMANDED.search(s.from_) for s in result.values())
+    named = {} if complete or commanded else stated(text.partition("\n")[2][:_README_CHARACTERS])
+    for name in [c.name for c in environment if c.name in named]:
+        setting = result.get(name) or Setting("", "default")
+        if "default" in setting.from_:
+            result[name] = replace(setting, value=named[name][0], from_=f"{where}:{named[name][1]}")
     for constant in described:
         setting = result.get(constant.name) or Setting("0", f"default {where}")
         result[constant.name] = replace(setting, value="1", from_=f"described in {where}, set by no command")

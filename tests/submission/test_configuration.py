@@ -8,6 +8,7 @@ from checks.program.program import EnvConstant
 from checks.submission.configuration import effective_configuration, same_value
 from checks.submission.logs import read_log
 from checks.submission.model import Run, RunCommand, Setting
+from checks.submission.stated import stated
 from checks.submission.told import told
 from tests.submission import log_samples as sample
 
@@ -116,6 +117,32 @@ def test_same_value() -> None:
 )
 def test_a_switch_that_the_readme_turns_on_or_names_as_off(text: str, value: str) -> None:
     assert told(CONSTANTS, resolve(), (), text, "README.md")["TTT_ENABLED"].value == value
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("evaluates a prefix-only path with `EVAL_MODE=ngram` and `SLOT_STEPS=8`.", {"EVAL_MODE": 3, "SLOT_STEPS": 3}),
+        ("## Run\n\n- `SLOT_STEPS=8`\n- EVAL_MODE=ngram", {"SLOT_STEPS": 5, "EVAL_MODE": 6}),
+        ("Set `EVAL_MODE=ngram` to enable the cache.", {}),
+        ("Smoke settings:\n\n- `VAL_MAX_TOKENS=65536`", {}),
+        ("## Ablations\n- `EVAL_MODE=ngram`", {}),
+        ("| `EVAL_MODE=ngram` | 1.08 |", {}),
+        ("```\nwith `EVAL_MODE=ngram`\n```", {}),
+        ("Run with `EVAL_MODE=ngram`.\n\nTried with `EVAL_MODE=sliding`.", {}),
+        ("`EVAL_MODE=ngram` is slower.", {}),
+    ],
+)
+def test_settings_that_only_the_prose_names(text: str, found: dict[str, int]) -> None:
+    rows = stated("# Example\n\n" + text)
+    assert {name: line for name, (_, line) in rows.items()} == found
+    environment = tuple(EnvConstant(name, "default", 1) for name in ("EVAL_MODE", "SLOT_STEPS", "VAL_MAX_TOKENS"))
+    settings = effective_configuration(environment, (), (), {}, "train_gpt.py")
+    resolved = told(environment, settings, (), "folder\n# Example\n\n" + text, "README.md")
+    assert {name for name, s in resolved.items() if s.value != "default"} == set(found)
+    command = RunCommand("README.md", 5, script="train_gpt.py", environment={"SEED": "1"})
+    commanded = effective_configuration(environment, (command,), (), {}, "train_gpt.py")
+    assert told(environment, commanded, (), "folder\n# Example\n\n" + text, "README.md") == commanded
 
 
 @pytest.mark.parametrize(

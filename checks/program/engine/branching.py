@@ -38,6 +38,7 @@ class Branching(Statements):
         left: list[Waiting] = []
         known, elsewhere, gone = len(self.trace.adapts), self.elsewhere, frozenset[int]()
         self.maybe += 1
+        self.choosing.append((len(self.frames), self._choice(test, line) if test is not None else frozenset()))
         try:
             for branch in branches:
                 scope.vars.clear()
@@ -61,6 +62,7 @@ class Branching(Statements):
                     ends.append(dict(scope.vars))
         finally:
             self.maybe -= 1
+            self.choosing.pop()
             self.elsewhere = elsewhere | gone
         self.join_gradients([g for g, f in zip(left, flows, strict=True) if f is not Flow.RAISE])
         if not ends:
@@ -73,6 +75,13 @@ class Branching(Statements):
         scope.vars.clear()
         scope.vars.update(merged)
         return Flow.NEXT
+
+    def _choice(self, test: Value, line: int) -> frozenset[Flag]:
+        """The choice by scores that a branch is: of the test itself, or of what an earlier branch noted in a name."""
+        made = frozenset(x for x in test.labels if isinstance(x, Flag) and x.name == "chosen-by-score")
+        if any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
+            made |= {Flag("chosen-by-score", line, (self.file, "weights", self.scored(test)))}
+        return made
 
     def _chosen(self, test: Value, line: int, before: dict[str, Value], ends: list[dict[str, Value]]) -> None:
         decided = frozenset(x for x in test.labels if isinstance(x, Flag) and x.name == "decided-by")

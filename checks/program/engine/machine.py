@@ -49,6 +49,7 @@ class Machine:
         self.passes: list[Symbol] = []
         self.maybe = 0
         self.branch_adapts: list[tuple[int, set[Label]]] = []  # of each branch that may run: its depth, what it adapted
+        self.choosing: list[tuple[int, frozenset[Flag]]] = []  # of each branch by scores: its frame's depth, the choice
         self.elsewhere: frozenset[int] = frozenset()  # adapt events of paths that the running one did not come along
         self.pending: list[tuple[frozenset[Data], frozenset[int], frozenset[int]]] = []
         self.stepped = False

@@ -117,6 +117,7 @@ class Objects(Gradients):
             labels = labels | {Flag("restored", self.line, self.file)}
         name = "dequantised" if ROUNDED in labels else "loaded"
         labels = (labels - {ROUNDED}) | {Flag("loaded", self.line, self.file), Flag(name, self.line, self.file)}
+        labels |= frozenset(x for depth, choice in self.choosing if depth == len(self.frames) for x in choice)
         self.set_state(ref, self.adapted_by(labels, "inplace"))
 
     def _sequence_method(self, ref: Sequence, name: str, args: list[Value]) -> Value | None:
