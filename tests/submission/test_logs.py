@@ -368,17 +368,3 @@ def test_the_number_of_tokens_on_the_line_of_the_score() -> None:
     head = "\n".join(x for x in sample.header().split("\n") if "val_loader" not in x)
     score = "sweep rank=8 tokens=1048576 val_loss=2.0262 val_bpb=1.20001234 elapsed=3.4s\n"
     assert one(head + sample.training() + sample.export() + score).val_tokens == 1_048_576
-
-
-@pytest.mark.parametrize(
-    ("line", "seconds"),
-    [
-        ("gptq:hessian_collection_time:218732ms", 218.732),
-        ("gptq: Hessians collected on 64 batches, time=7.2s", 7.2),
-        ("GPTQ:collected 67 Hessians in 3.5s", 3.5),
-        ("gptq:hessian_reload_time:218732ms", None),
-    ],
-)
-def test_the_time_of_the_hessians(line: str, seconds: float | None) -> None:
-    run = one(sample.header() + sample.training() + line + "\n" + sample.export() + sample.ROUNDTRIP)
-    assert run.details.get("gptq", {}).get("hessian_seconds") == seconds
