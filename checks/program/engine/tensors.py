@@ -14,6 +14,7 @@ from checks.program.engine.values import (
     NONE,
     NOTHING,
     UNKNOWN,
+    Absent,
     Cell,
     External,
     Heap,
@@ -273,11 +274,10 @@ class Tensors(Functions):
             if isinstance(path.const, str):
                 self.call_event("save-file", [Value(labels=self.full_labels(v)) for v in args], path.const)
         for value in [*args, *keywords.values()]:
-            labels = self.full_labels(value)
+            labels = self._without_metrics(value)
             state |= {
                 x for x in labels if isinstance(x, Adapted) or (isinstance(x, Flag) and x.name == "chosen-by-score")
             }
-            labels = self._without_metrics(value)
             decided = {d for x in labels if isinstance(x, Flag) and x.name == "decided-by" for d in x.detail}
             order = {d for x in labels if isinstance(x, Looked) for d in self.trace.lookups[x.event].key}
             decided |= order  # columns in the order of their activations are no look-up of tokens, but depend on them
@@ -293,13 +293,13 @@ class Tensors(Functions):
         self.trace.saved |= {x.event for x in state if isinstance(x, Adapted)}
         return NONE
 
-    def _without_metrics(self, value: Value) -> Labels:
-        """Labels of what is saved, but for the scores noted beside the weights of a dict: they change no weight."""
+    def _without_metrics(self, value: Value, depth: int = 3) -> Labels:
+        """Labels of what is saved, but for the scores noted in a dict, or beside its weights: they change no weight."""
         labels = value.labels
         for ref in value.refs:
-            if isinstance(ref, Mapping):
+            if isinstance(ref, Mapping) and depth:
                 kept = [v for v in (*ref.items.values(), *([ref.rest] if ref.rest else [])) if not _is_metric(v)]
-                labels = labels.union(ref.labels, *(self.full_labels(v) for v in kept))
+                labels = labels.union(ref.labels, *(self._without_metrics(v, depth - 1) for v in kept))
             else:
                 labels = labels | self.state(ref)
         return labels
@@ -346,10 +346,10 @@ class Tensors(Functions):
 
 
 def _is_metric(value: Value) -> bool:
-    """Whether a value is a score by itself: no state, and nothing that a model, an adaptation or a choice gave."""
+    """Whether a value is a score by itself, be it the best so far: no state, nothing that a model or an adaptation gave."""
     kinds = {type(x) for x in value.labels}
-    picked = any(isinstance(x, Flag) and x.name in ("chosen-by-score", "decided-by") for x in value.labels)
-    return Scored in kinds and not value.refs and not kinds & {Data, Uses, Adapted} and not picked
+    held = [ref for ref in value.refs if not isinstance(ref, Absent)]
+    return Scored in kinds and not held and not kinds & {Data, Uses, Adapted}
 
 
 def _bounded(operands: list[Value]) -> Counter | None:
