@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checks.program.engine.access import HOOK_HANDLE, data_of
 from checks.program.engine.gradients import Gradients
-from checks.program.engine.labels import ROUNDED, Adapted, Flag
+from checks.program.engine.labels import ROUNDED, Flag
 from checks.program.engine.values import (
     NONE,
     NOTHING,
@@ -61,11 +61,7 @@ class Objects(Gradients):
                 owned = [Value(refs=(Sequence([NOTHING, o], True, False),)) for o in owned]
             return Value(refs=(Sequence(owned, True),))
         if name == "state_dict":
-            labels = frozenset(x for x in self.state(ref) if isinstance(x, (Adapted, Flag)))
-            held = frozenset().union(*(o.labels for o in (ref, *self.owned(ref))))
-            labels = frozenset(  # what a forward leaves on the module beside its weights is not exported
-                x for x in labels if not isinstance(x, Flag) or x.name != "decided-by" or x in held
-            )
+            labels = self.weights_of(ref)
             entry = Value(refs=(Cell(self.line, labels),), labels=labels)
             return Value(refs=(Mapping({}, entry, self.line),), labels=labels)
         if name == "load_state_dict":
