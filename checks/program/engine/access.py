@@ -41,6 +41,7 @@ _NO_DATA = frozenset((
 _CONTAINERS = ("Module", "ModuleList", "ModuleDict", "Sequential", "ParameterList", "ParameterDict")
 HOOK_HANDLE = "torch.utils.hooks.RemovableHandle"
 _EXACT_ITERATIONS = 6
+_EXACT_KEYS = 24  # of a dict that sums what ranks counted, entry by entry
 NO_DATA: frozenset[Data] = frozenset()
 _KNOWN_COUNT = 64
 _FEW = range(17)
@@ -151,7 +152,7 @@ class Access(Extents):
                 else:
                     symbol = (loop, k)
                     yield self.select_items(item, value.symbols | {symbol}), symbol, False
-        elif isinstance(ref, Mapping) and ref.rest is None and len(ref.items) <= _EXACT_ITERATIONS:
+        elif isinstance(ref, Mapping) and ref.rest is None and len(ref.items) <= _EXACT_KEYS:
             for key in list(ref.items):
                 yield Value(key, text=key if isinstance(key, str) else ""), None, True
         elif isinstance(ref, Parameters):
