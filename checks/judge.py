@@ -111,11 +111,14 @@ def _without_folder(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(replace(f, blocking=False) for f in findings if f.rule == "missing-files")
 
 
-def no_score(submission: Submission, folders: Sequence[Submission]) -> Evidence | None:
+def no_score(submission: Submission, pull_request: PullRequest) -> Evidence | None:
     """Where it shows that this one of the folders has no score; None when one is claimed, logged or merely unstated."""
-    if no_claim.left_over(submission, folders):
+    if no_claim.left_over(submission, pull_request.submissions):
         what = "holds no README, submission.json, log or score; the pull request's submission is in another folder"
         return Evidence(submission.path, what=what)
+    words = (pull_request.title,) if pull_request.title is not None else pull_request.subjects
+    if no_claim.silent(submission, words):
+        return Evidence(submission.path, what="names no score, nor does the pull request's title or a commit to it")
     claims = submission.claims
     logged = any(run.complete and run.val_bpb is not None for run in submission.runs)
     stated = claims.val_bpb is not None or claims.readme_val_bpb or claims.title_val_bpb is not None
@@ -189,7 +192,7 @@ class _Judge:
             for rule in self._rules()
             if rule.check is not None
         ]
-        if unclaimed := no_score(submission, self.pull_request.submissions):
+        if unclaimed := no_score(submission, self.pull_request):
             findings = [_noted(f, unclaimed) for f in findings]
         script = read.program.scripts.get(submission.script or "")
         return SubmissionVerdict(

@@ -18,6 +18,7 @@ _PULL = re.compile(r"(?:^|/)pull/(\d+)(?:/|$)")
 
 MAX_LOOSE = 50
 _MOST_FOLDERS = 60  # whose first commits are looked up
+_MOST_SUBJECTS = 20
 
 
 def read_pull_request(repository: Repository, ref: str, base_ref: str | None = None) -> PullRequest:
@@ -53,6 +54,7 @@ def read_pull_request(repository: Repository, ref: str, base_ref: str | None = N
         submissions=read_folders(repository, head, folders),
         loose=None if folders else _loose(repository, head, changes),
         notes=tuple(notes),
+        subjects=_subjects(repository, upstream, head, folders),
     )
 
 
@@ -200,6 +202,15 @@ def _subject(repository: Repository, upstream: str, head: str, notes: list[str])
     if subject:
         notes.append("the pull request's title is not in git: the subject of its last commit stands for it")
     return subject or None
+
+
+def _subjects(repository: Repository, upstream: str, head: str, folders: Sequence[str]) -> tuple[str, ...]:
+    """Subjects of the branch's commits to its record folders, newest first."""
+    if not folders or len(folders) > _MOST_FOLDERS:
+        return ()
+    newest = f"--max-count={_MOST_SUBJECTS}"
+    own = repository.commits("--no-merges", newest, head, f"^{upstream}", paths=folders)
+    return tuple(filter(None, map(repository.subject, own)))
 
 
 def _with_sizes(repository: Repository, changes: Sequence[Change], head: str) -> tuple[Change, ...]:

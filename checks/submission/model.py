@@ -203,7 +203,8 @@ class Submission:
 class PullRequest:
     """The whole target: what it changes and the record folders that it adds.
 
-    ``loose``: where it adds none, the Python files that it changes, by path in the repository; no submission of its own.
+    ``subjects``: those of the commits to these folders, newest first. ``loose``: where it adds none, the Python files
+    that it changes, by path in the repository; no submission of its own.
     """
 
     path: str
@@ -216,3 +217,4 @@ class PullRequest:
     submissions: tuple[Submission, ...] = ()
     loose: Submission | None = None
     notes: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
 """Where an author says that there is no score (yet, or any more): a null in submission.json, a README that waits for a run.
 
-Silence is no such statement: a folder without submission.json is judged as if it claimed its score. One whose README
-calls it a non-record analysis, and names no score of its own, claims none (#1147). Nor does a bare script beside the
-folder that holds the pull request's README or submission.json (#410, #1825).
+A folder that names no score anywhere claims none, where the pull request's title, or else its commits, name none either
+(rulebook, "no score, no breach"); where nothing is known of these, silence is no such statement. One whose README calls
+it a non-record analysis, and names no score of its own, claims none (#1147). Nor does a bare script beside the folder
+that holds the pull request's README or submission.json (#410, #1825).
 """
 
 from __future__ import annotations
@@ -82,16 +83,35 @@ def left_over(submission: Submission, folders: Sequence[Submission]) -> bool:
 
     Args:
         submission: the folder.
-        folders: all record folders of the pull request. Alone, a bare script is its submission: silence is no statement.
+        folders: all record folders of the pull request.
     """
     claims = submission.claims
     others = [f for f in folders if f.path != submission.path and (f.claims.json_path or f.claims.readme_path)]
-    if not others or claims.json_path or claims.readme_path or any(run.scores for run in submission.runs):
+    if not others or claims.json_path or claims.readme_path:
         return False
     titled = claims.title_val_bpb
     if titled is not None and not any(_states(other, titled) for other in others):
         return False
-    if title_score(submission.path.rsplit("/", 1)[-1]) is not None:
+    return _names_no_score(submission)
+
+
+def silent(submission: Submission, words: Sequence[str]) -> bool:
+    """Whether no score is named: not in the folder, nor in what is known of the pull request's own words.
+
+    Args:
+        submission: the folder.
+        words: the title, else the subjects of the commits to the folder; where nothing is known, silence says nothing.
+    """
+    claims = submission.claims
+    stated = (claims.val_bpb, claims.val_loss, claims.title_val_bpb, *map(title_score, words))
+    if not words or claims.json_error or claims.seed_scores or any(value is not None for value in stated):
+        return False
+    return _names_no_score(submission)
+
+
+def _names_no_score(submission: Submission) -> bool:
+    """Whether the folder's name, logs and prose name no score of its own."""
+    if any(run.scores for run in submission.runs) or title_score(submission.path.rsplit("/", 1)[-1]) is not None:
         return False
     prose = sorted(path for path, file in submission.files.items() if file.kind == "file" and path.endswith(_PROSE))
     if len(prose) > _MAX_PROSE:

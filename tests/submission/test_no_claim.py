@@ -26,6 +26,24 @@ def test_a_bare_script_beside_the_submission_claims_nothing() -> None:
     assert not no_claim.left_over(whole, (bare, whole))
 
 
+@pytest.mark.parametrize(
+    ("contents", "words", "silent"),
+    [
+        ({"train_gpt.py": SCRIPT}, ("Add a sliding window",), True),
+        ({"train_gpt.py": SCRIPT}, ("Fix a typo", "Non-record: SLOT (val_bpb=1.1240)"), False),
+        ({"train_gpt.py": SCRIPT}, (), False),
+        ({"train_gpt.py": SCRIPT, "submission.json": '{"name": "x", "status": "work-in-progress"}'}, ("Draft",), True),
+        ({"train_gpt.py": SCRIPT, "submission.json": '{"val_loss": 1.9}'}, ("Draft",), False),
+        ({"train_gpt.py": SCRIPT, "submission.json": '{"name"'}, ("Draft",), False),
+        ({"train_gpt.py": SCRIPT, "README.md": "# Plan\n\nExpected: 1.08 bpb\n"}, ("Draft",), True),
+        ({"train_gpt.py": SCRIPT, "README.md": "# Mine\n\nval_bpb: 1.0821\n"}, ("Draft",), False),
+        ({"train_gpt.py": SCRIPT, "run.log": "final val_bpb: 1.1216\n"}, ("Draft",), False),
+    ],
+)
+def test_no_score_named_anywhere_is_none_claimed(contents: dict[str, str], words: tuple[str, ...], silent: bool) -> None:
+    assert no_claim.silent(submission("2026-03-22_TTT", contents), words) is silent
+
+
 def test_a_bare_script_alone_is_the_submission() -> None:
     bare = submission("2026-03-22_TTT", {"train_gpt.py": SCRIPT})
     assert not no_claim.left_over(bare, (bare,))
