@@ -170,5 +170,8 @@ def test_a_breach_in_a_folder_without_any_claim_is_a_note(tmp_path: Path) -> Non
     noted = [f for f in found if "note on the code" in f.summary]
     assert noted and all(f.status is Status.WARN and f.evidence[-1].file == second for f in noted)
     only = replace(pull_request, submissions=tuple(s for s in pull_request.submissions if s.path == second))
-    (alone,) = judge(only, BOOK, Options()).submissions
+    for title, status in ((None, Status.WARN), ("Draft", Status.WARN), ("Record: val_bpb 1.0705", Status.FAIL)):
+        (alone,) = judge(replace(only, title=title), BOOK, Options()).submissions
+        assert {f.rule for f in alone.findings if f.status is status} >= {f.rule for f in noted}
+    (alone,) = judge(replace(only, subjects=()), BOOK, Options()).submissions
     assert {f.rule for f in alone.findings if f.status is Status.FAIL} >= {f.rule for f in noted}

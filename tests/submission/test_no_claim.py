@@ -40,7 +40,9 @@ def test_a_bare_script_beside_the_submission_claims_nothing() -> None:
         ({"train_gpt.py": SCRIPT, "run.log": "final val_bpb: 1.1216\n"}, ("Draft",), False),
     ],
 )
-def test_no_score_named_anywhere_is_none_claimed(contents: dict[str, str], words: tuple[str, ...], silent: bool) -> None:
+def test_no_score_named_anywhere_is_none_claimed(
+    contents: dict[str, str], words: tuple[str, ...], silent: bool
+) -> None:
     assert no_claim.silent(submission("2026-03-22_TTT", contents), words) is silent
 
 

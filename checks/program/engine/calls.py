@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from checks.program.engine.functions import FIELD
-from checks.program.engine.labels import Adapted, Flag, Labels, Uses
+from checks.program.engine.labels import Uses
 from checks.program.engine.machine import MOST_CALLS
 from checks.program.engine.residuals import Residuals
 from checks.program.engine.values import (
@@ -114,12 +114,6 @@ class Calls(Residuals):
     def module_output(self, instance: Instance, result: Value) -> Value:
         """Mark what a module returned as depending on its state."""
         return self._mark(result, self.weights_of(instance) | {Uses(instance.ident)}, 0)
-
-    def weights_of(self, module: Instance) -> Labels:
-        """What a module's weights depend on; what a forward leaves on the module beside them is none of it."""
-        state = frozenset(x for x in self.state(module) if isinstance(x, (Adapted, Flag)))
-        decided = {x for x in state if isinstance(x, Flag) and x.name == "decided-by"}
-        return state - decided.difference(*(o.labels for o in (module, *self.owned(module)))) if decided else state
 
     def _mark(self, value: Value, extra: frozenset[object], depth: int) -> Value:
         if depth < 3 and value.refs and isinstance(value.refs[0], Sequence) and not value.refs[0].mutable:

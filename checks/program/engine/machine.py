@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from checks.program.engine.flow import Frame
-from checks.program.engine.labels import NO_SYMBOLS, Data, Flag, Label, Labels, Scored, Symbol, regions_overlap
+from checks.program.engine.labels import NO_SYMBOLS, Adapted, Data, Flag, Label, Labels, Scored, Symbol, regions_overlap
 from checks.program.engine.recording import Concretely, Recording
 from checks.program.engine.values import Cell, Function, Heap, Instance, Parameters, Scope, Sequence, Value
 from checks.program.engine.values import Mapping as MappingObject
@@ -223,6 +223,12 @@ class Machine:
                 if value.refs:
                     stack += [r for r in value.refs if type(r) in _STATEFUL]
         return list(seen.values())
+
+    def weights_of(self, module: Instance) -> Labels:
+        """What a module's weights depend on; what a forward leaves on the module beside them is none of it."""
+        state = frozenset(x for x in self.state(module) if isinstance(x, (Adapted, Flag)))
+        decided = {x for x in state if isinstance(x, Flag) and x.name == "decided-by"}
+        return state - decided.difference(*(o.labels for o in (module, *self.owned(module)))) if decided else state
 
     def full_labels(self, value: Value) -> Labels:
         """Labels of a value together with the state of what it refers to, containers and modules included."""
