@@ -150,9 +150,12 @@ def rescored(trace: Trace, score: ScoreEvent, adapt: AdaptEvent) -> ScoreEvent |
             s.place.line == trace.scores[i].place.line and s.place.calls == trace.scores[i].place.calls for i in losses
         )
     }
+    counted = with_bases(trace, (i for r in trace.reports for i in r.scores)) | trace.accumulated.keys()
     for earlier in trace.scores.values():
         if earlier.at >= adapt.at or earlier.ident in training or earlier.ident == score.ident:
             continue
+        if adapt.kind == "free-gradient" and earlier.ident not in counted:
+            continue  # a loss that only weighs the fit of a window's free parameters is no score
         shared = {loop for loop, _ in earlier.loops & adapt.loops}
         if shared and overlap(earlier.targets, adapt.data) and overlap(earlier.targets, score.targets):
             return earlier

@@ -80,10 +80,15 @@ def _warm_ups(case: Case) -> list[Evidence]:
         return []
     used = {i for s in scores for i in s.state}
     first = min(s.at for s in scores)
+    fitted = {
+        program.trace.adapts[i].place.line for i in used
+    }  # a window's first fit, which only weighs its second: slot
     stepped = [a for a in ordering.val_adaptations(program.trace) if a.kind != "inplace" or a.losses]
     rows = [
         program.evidence(a.place, "takes a step on validation tokens", "adapt")
         for a in stepped
-        if a.kind in (*KINDS, "free-gradient") and a.ident not in used and a.at < first
+        if (a.kind in KINDS or (a.kind == "free-gradient" and a.place.line not in fitted))
+        and a.ident not in used
+        and a.at < first
     ]
     return ordering.unique(rows)[:4]
