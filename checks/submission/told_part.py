@@ -14,7 +14,7 @@ from checks.submission.model import ToldPart
 
 _COUNT_KEY = re.compile(
     r"(?:num_|n_)?(?:eval(?:uation)?|val(?:idation)?|scored|evaluated)_tokens(?:_scored|_evaluated|_processed)?"
-    r"|tokens_(?:scored|evaluated)",
+    r"|tokens_(?:scored|evaluated)|(?:val|eval)_(?:max_tokens|tokens?_limit)",
     re.IGNORECASE,
 )
 _SCORE_KEY = re.compile(r"bpb|bits_per_byte", re.IGNORECASE)
@@ -25,6 +25,8 @@ _PART = re.compile(
     rf"|\bfirst\s+{_COUNT}[- ]?{_SPLIT}tokens\s+of\s+(?:the\s+)?val",
     re.IGNORECASE,
 )
+#: A limit among the settings of a run whose score the same text gives.
+_LIMIT = re.compile(r"\b(?:val|eval)_(?:max_tokens|tokens?_limit)\s?[=:]\s?(\d[\d_]{0,14})\b", re.IGNORECASE)
 _OF_SCORE = re.compile(r"\b(?:val_)?bpb\b[^.;]{0,40}\b(?:on|over)\b[^.;]{0,12}$", re.IGNORECASE)
 _NOT_WHOLE = re.compile(
     r"\b(?:rather than|instead of|not)\s+(?:on\s+)?(?:the\s+)?(?:full|whole|entire)\b", re.IGNORECASE
@@ -51,6 +53,9 @@ def of_json(data: Mapping[str, Any], text: str, path: str, claim: float | None) 
                 if 0 < value < 10**15 and (any(_same(s, claim) for s in scores) if claim is not None else scores):
                     where = re.search(rf'"{re.escape(str(key))}"\s*:\s*{value}\b', text)
                     found.append(ToldPart(value, f"{path}:{_line(text, where)}", claim is not None))
+            elif isinstance(value, str) and (tokens := _limit(value[:_MAX_LINE], claim)):
+                where = re.search(rf'"{re.escape(str(key)[:60])}"', text)
+                found.append(ToldPart(tokens, f"{path}:{_line(text, where)}", True, words=True))
             elif isinstance(value, str) and (part := _PART.search(value[:_MAX_LINE])):
                 head = value[: part.start()]
                 plain = _OF_SCORE.search(head) and _NOT_WHOLE.search(value[part.end() : _MAX_LINE])
@@ -74,6 +79,15 @@ def of_readme(readme: str, path: str, claim: float | None) -> tuple[ToldPart, ..
                 found.append(ToldPart(tokens, f"{path}:{number}", False, words=True))
         before = line
     return tuple(found[:_MOST])
+
+
+def _limit(text: str, claim: float | None) -> int | None:
+    """The limit of validation tokens of a run that the text describes, with the claimed score as its result."""
+    limit = _LIMIT.search(text)
+    scored = any(_same(float(n[0]), claim, len(n[1])) for n in _NUMBER.finditer(text))
+    if limit is None or not scored or len(_LIMIT.findall(text)) > 1 or _OTHER.search(text):
+        return None
+    return int(limit[1].replace("_", "")) or None
 
 
 def _objects(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

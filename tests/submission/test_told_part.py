@@ -22,6 +22,11 @@ CLAIM = 1.18765
         ({"note": "val_bpb computed on the first 5M tokens of validation rather than full val"}, [(5_000_000, True)]),
         ({"note": "val_bpb on the first 5M tokens of validation is 1.2"}, []),
         ({"note": "val_bpb is not over the first 5M tokens of validation, not the full one either"}, []),
+        ({"blurb": "Run with iters=1200, val_max_tokens=8000000: val_bpb=1.18765."}, [(8_000_000, True)]),
+        ({"blurb": "Smoke run with val_max_tokens=8000000; the full run gives val_bpb=1.18765."}, []),
+        ({"blurb": "Run with val_max_tokens=8000000: val_bpb=1.21."}, []),
+        ({"blurb": "Run with val_max_tokens=0: val_bpb=1.18765."}, []),
+        ({"val_bpb": CLAIM, "val_max_tokens": 1_048_576}, [(1_048_576, True)]),
         ({"ablation_note": "bpb over a 1M-token subset instead of the full split"}, []),
     ],
 )
