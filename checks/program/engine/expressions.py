@@ -275,7 +275,7 @@ class Expressions(Operators):
                 if isinstance(ref, Mapping):
                     keywords.update({k: v for k, v in ref.items.items() if isinstance(k, str)})
         self.line = node.lineno
-        return self.call(callee, args, keywords, scope)
+        return self.form_call(node, args, self.call(callee, args, keywords, scope))
 
     def _yield(self, node: ast.Yield | ast.YieldFrom, scope: Scope) -> Value:
         value = self.eval(node.value, scope)

@@ -6,13 +6,13 @@ import ast
 
 from checks.program.engine.access import data_of
 from checks.program.engine.labels import Adapted, Data, Flag, Looked, Scored, Uses
-from checks.program.engine.masks import Masks
+from checks.program.engine.pooling import Pooling
 from checks.program.engine.values import Value
 
 _RESIDUAL = "residual"
 
 
-class Residuals(Masks):
+class Residuals(Pooling):
     """Marks ``probs - one_hot``, and what is moved along it."""
 
     def form_binary(self, op: type[ast.AST], left: Value, right: Value, result: Value) -> Value:
