@@ -132,9 +132,10 @@ def _ended_after_claim(case: Case) -> list[Run]:
     stopped = [r for r in runs if not r.complete and finals(r)]
     if claim is None or not stopped:
         return runs
-    found = _with_mean([r for r in runs if r.complete or r in stopped], claim, _CUT)
+    ids = {id(r) for r in stopped}
+    found = _with_mean([r for r in runs if r.complete or id(r) in ids], claim, _CUT)
     found = found or next((f for r in stopped if (f := _with_mean([r], claim, _rounding(case)))), {})
-    ended = {i: s for i, s in found.items() if any(id(r) == i for r in stopped)}
+    ended = {i: s for i, s in found.items() if i in ids}
     return [with_score(replace(r, complete=True, reason=""), ended[id(r)]) if id(r) in ended else r for r in runs]
 
 
