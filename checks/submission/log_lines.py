@@ -73,7 +73,8 @@ OF_CAP = re.compile(
 )
 TOTAL_ALONE = re.compile(rf"^total\s?[:=]\s?({INT})\s?(?:B|bytes)$", re.I)
 ARTIFACT_SIZE = re.compile(
-    rf"\b(?:total_artifact_bytes|artifact_total_bytes|artifact_bytes|artifact(?: size)?|submission_bytes|bytes_total|total_bytes)"
+    rf"\b(?:total_artifact_bytes|artifact_total_bytes|artifact_bytes|artifact(?: size)?|submission_bytes|bytes_total"
+    rf"|total_bytes)"
     rf"\"?\s*[:=]\s*({INT})(?!\.\d)\s*(bytes|\b)",
     re.I,
 )
