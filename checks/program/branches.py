@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from checks.program import nodes
@@ -12,6 +13,9 @@ from checks.submission.log_mechanisms import mechanisms_at_work
 from checks.submission.model import Run, Setting
 
 _MOST = 6
+_MOST_TRIED = 3
+_SWITCHED = ("0", "1", "true", "false")
+_WITHOUT_TRAINING = re.compile(r"ONLY|SKIP|LOAD|RESUME|ITERATIONS|STEPS")  # a hint at which to try first
 
 
 def settings_that_reach(
@@ -69,6 +73,24 @@ def switched_off(
         if works and not works & shown:
             result |= dict.fromkeys(needed, "0")
     return result
+
+
+def settings_that_train(configuration: Mapping[str, Setting], runs: Sequence[Run]) -> Iterator[dict[str, str]]:
+    """Settings of logs that only evaluate, one at a time, as the logs of the training have them: likely ones first."""
+    trained = {run.log for run in runs if run.curve}
+    found: list[tuple[bool, str, str]] = []
+    for name, setting in configuration.items() if trained else ():
+        if setting.default is None or setting.from_.startswith("default") or _log_of(setting.from_) in trained:
+            continue
+        value = next((v for v, place in setting.conflicts if _log_of(place) in trained), setting.default)
+        if value != setting.value and (setting.value.lower() in _SWITCHED or not value):
+            found.append((not _WITHOUT_TRAINING.search(name), name, value))
+    for _, name, value in sorted(found)[:_MOST_TRIED]:
+        yield {name: value}
+
+
+def _log_of(place: str) -> str:
+    return place.rpartition(":")[0]
 
 
 def _printed(candidates: Iterable[ast.AST]) -> Iterator[tuple[ast.Call, str]]:
