@@ -77,20 +77,22 @@ def switched_off(
 
 def settings_that_train(configuration: Mapping[str, Setting], runs: Sequence[Run]) -> Iterator[dict[str, str]]:
     """Settings of logs that only evaluate, one at a time, as the logs of the training have them: likely ones first."""
-    trained = {run.log for run in runs if run.curve}
+    trained = [run for run in runs if run.steps]
     found: list[tuple[bool, str, str]] = []
     for name, setting in configuration.items() if trained else ():
-        if setting.default is None or setting.from_.startswith("default") or _log_of(setting.from_) in trained:
+        if setting.default is None or setting.from_.startswith("default") or _printed_by(trained, setting.from_):
             continue
-        value = next((v for v, place in setting.conflicts if _log_of(place) in trained), setting.default)
+        value = next((v for v, place in setting.conflicts if _printed_by(trained, place)), setting.default)
         if value != setting.value and (setting.value.lower() in _SWITCHED or not value):
             found.append((not _WITHOUT_TRAINING.search(name), name, value))
     for _, name, value in sorted(found)[:_MOST_TRIED]:
         yield {name: value}
 
 
-def _log_of(place: str) -> str:
-    return place.rpartition(":")[0]
+def _printed_by(runs: Sequence[Run], place: str) -> bool:
+    """Whether a place (``log:line``) is in one of the runs; a log may hold several."""
+    log, _, line = place.rpartition(":")
+    return line.isdigit() and any(r.log == log and r.first_line <= int(line) <= r.last_line for r in runs)
 
 
 def _printed(candidates: Iterable[ast.AST]) -> Iterator[tuple[ast.Call, str]]:
