@@ -139,6 +139,8 @@ class Functions(Library):
         mapping.keys_known = mapping.rest is None
         return Value(refs=(mapping,), labels=merge_labels(args))
 
+    _fn_OrderedDict = _fn_dict
+
     def add_pairs(self, mapping: Mapping, pairs: Value) -> None:
         """Enter (key, value) pairs; what is not known as pairs may stand under any key."""
         for item in self.items(pairs)[0]:
