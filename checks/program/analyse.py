@@ -172,6 +172,13 @@ def analyse(
                 if _found(again.trace, label):
                     machine, inferred = again, more
                     break
+    if not _trains(machine.trace):  # the settings are those of an evaluation by itself: what trained the model?
+        for more in branches.settings_that_train(configuration, runs):
+            again = Interpreter({**settings, **inferred, **more, **launch}, front.trees)
+            again.run(front.headline)
+            if _trains(again.trace) and _found(again.trace, label):
+                machine, inferred = again, {**inferred, **more}
+                break
     reports = order.headline(machine.trace, label)
     if machine.trace.exhausted and (not label or not order.prints(machine.trace, label)):
         reports = []  # what was reached is not the number that counts
@@ -184,6 +191,11 @@ def analyse(
 def _found(trace: Trace, label: str) -> bool:
     """Whether a report prints the logs' final label; without logs, whether anything is reported."""
     return order.prints(trace, label) if label else bool(order.headline(trace))
+
+
+def _trains(trace: Trace) -> bool:
+    """Whether weights take a step on training tokens."""
+    return any(trace.moved(a.ident) and any(d.source == "train" for d in a.data) for a in trace.adapts.values())
 
 
 def _options(commands: Sequence[RunCommand], script: str, settings: Mapping[str, str]) -> Iterator[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from checks.program import nodes
@@ -12,6 +13,9 @@ from checks.submission.log_mechanisms import mechanisms_at_work
 from checks.submission.model import Run, Setting
 
 _MOST = 6
+_MOST_TRIED = 3
+_SWITCHED = ("0", "1", "true", "false")
+_WITHOUT_TRAINING = re.compile(r"ONLY|SKIP|LOAD|RESUME|ITERATIONS|STEPS")  # a hint at which to try first
 
 
 def settings_that_reach(
@@ -69,6 +73,26 @@ def switched_off(
         if works and not works & shown:
             result |= dict.fromkeys(needed, "0")
     return result
+
+
+def settings_that_train(configuration: Mapping[str, Setting], runs: Sequence[Run]) -> Iterator[dict[str, str]]:
+    """Settings of logs that only evaluate, one at a time, as the logs of the training have them: likely ones first."""
+    trained = [run for run in runs if run.steps]
+    found: list[tuple[bool, str, str]] = []
+    for name, setting in configuration.items() if trained else ():
+        if setting.default is None or setting.from_.startswith("default") or _printed_by(trained, setting.from_):
+            continue
+        value = next((v for v, place in setting.conflicts if _printed_by(trained, place)), setting.default)
+        if value != setting.value and (setting.value.lower() in _SWITCHED or not value):
+            found.append((not _WITHOUT_TRAINING.search(name), name, value))
+    for _, name, value in sorted(found)[:_MOST_TRIED]:
+        yield {name: value}
+
+
+def _printed_by(runs: Sequence[Run], place: str) -> bool:
+    """Whether a place (``log:line``) is in one of the runs; a log may hold several."""
+    log, _, line = place.rpartition(":")
+    return line.isdigit() and any(r.log == log and r.first_line <= int(line) <= r.last_line for r in runs)
 
 
 def _printed(candidates: Iterable[ast.AST]) -> Iterator[tuple[ast.Call, str]]:

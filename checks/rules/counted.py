@@ -21,6 +21,7 @@ _IDENTITY = re.compile(
 )
 MAX_CHOICES = 512
 _EXACT_DIGITS = 6  # two runs do not share so many digits of val_bpb
+_CUT = 0.0001  # bpb; a mean of numbers that were cut to four digits is so far below that of the logs
 FAR = 0.02  # bpb between runs of one seed: no repetition of one another, but other configurations
 
 
@@ -55,7 +56,7 @@ def counted(case: Case) -> Counted:
     gives the claim counts, or the last; and where that does not bear out the claim, runs of another script do not.
     """
     left: list[tuple[Run, str]] = []
-    complete = _complete(case.submission.runs, left)
+    complete = _complete(_ended_after_claim(case), left)
     complete = _with_claimed_score(case, complete)
     chosen = _claimed_seeds(case, complete) or _cited(case, complete)
     if not chosen:
@@ -125,6 +126,29 @@ def _parts(run: Run, twins: Sequence[Score]) -> list[dict[str, object]]:
     return [{**part, "counts": part["line"] in lines} for part in run.details.get("eval_parts", ())]
 
 
+def _ended_after_claim(case: Case) -> list[Run]:
+    """The runs; one that stops in a further evaluation is complete where the claim is what it had printed before."""
+    runs, claim = list(case.submission.runs), case.submission.claims.val_bpb
+    stopped = [r for r in runs if not r.complete and finals(r)]
+    if claim is None or not stopped:
+        return runs
+    ids = {id(r) for r in stopped}
+    found = _with_mean([r for r in runs if r.complete or id(r) in ids], claim, _CUT)
+    found = found or next((f for r in stopped if (f := _with_mean([r], claim, _rounding(case)))), {})
+    ended = {i: s for i, s in found.items() if i in ids}
+    return [with_score(replace(r, complete=True, reason=""), ended[id(r)]) if id(r) in ended else r for r in runs]
+
+
+def _with_mean(runs: Sequence[Run], claim: float, within: float) -> dict[int, Score]:
+    """The scores of one label, one a run (by id), whose mean is the claim; empty where no label's is."""
+    for label in dict.fromkeys(base_label(s.label) for s in (finals(runs[0]) if runs else ())):
+        rows = [next((s for s in reversed(finals(r)) if base_label(s.label) == label), None) for r in runs]
+        scores = [s for s in rows if s is not None]
+        if len(scores) == len(runs) and abs(statistics.fmean(s.val_bpb for s in scores) - claim) <= within:
+            return {id(r): s for r, s in zip(runs, scores, strict=True)}
+    return {}
+
+
 def _complete(runs: Sequence[Run], left: list[tuple[Run, str]]) -> list[Run]:
     complete: list[Run] = []
     by_score: dict[tuple[int | None, str], Run] = {}
@@ -154,12 +178,8 @@ def _with_claimed_score(case: Case, runs: Sequence[Run]) -> list[Run]:
     own = case.submission.claims.seed_scores
     found = [_own_score(r, own) for r in runs]
     if runs and claim is not None and not any(found) and not _is_mean(case, runs, claim):
-        for label in dict.fromkeys(base_label(s.label) for s in finals(runs[0])):
-            rows = [next((s for s in reversed(finals(r)) if base_label(s.label) == label), None) for r in runs]
-            scores = [s for s in rows if s is not None]
-            if len(scores) == len(runs) and abs(statistics.fmean(s.val_bpb for s in scores) - claim) <= _rounding(case):
-                found = rows
-                break
+        meant = _with_mean(runs, claim, _rounding(case)) or _with_mean(runs, claim, _CUT)
+        found = [meant.get(id(r)) for r in runs] if meant else found
     return [
         with_score(r, s) if s is not None and s.val_bpb != r.val_bpb else r for r, s in zip(runs, found, strict=True)
     ]
@@ -205,7 +225,10 @@ def _cited(case: Case, runs: Sequence[Run]) -> list[Run]:
 def _supports(case: Case, runs: Sequence[Run]) -> bool:
     """Whether the claim is the mean of these runs, or the score of one of them."""
     claim = case.submission.claims.val_bpb
-    return claim is not None and (_is_mean(case, runs, claim) or any(_is_mean(case, [r], claim) for r in runs))
+    if claim is None or not runs:
+        return False
+    mean = abs(statistics.fmean(r.val_bpb or 0.0 for r in runs) - claim) <= _CUT
+    return mean or any(_is_mean(case, [r], claim) for r in runs)
 
 
 def edits_only(case: Case) -> bool:

@@ -57,13 +57,28 @@ GPU_NAMED = re.compile(
     r"((?:NVIDIA|Tesla|GeForce|AMD)[ \w.-]{2,40}?)(?:\s+\w+:|$|[,;|(])",
     re.I,
 )
-TOTAL_SIZE = re.compile(rf"Total (?:\w+ )?submission size\s*([^:]{{0,60}}?)\s*:\s*({INT})\s*(?:bytes|B\b|$)", re.I)
+TOTAL_SIZE = re.compile(
+    rf"Total[ _](?:\w+ )?submission(?:[ _]size_?)?\s*([^:]{{0,60}}?)\s*:\s*({INT})\s*(?:bytes|B\b|$)", re.I
+)
+#: A total beside its parts, beside the cap, or alone: "code:53472 total:15621039", "15670651/16000000", "total:15912981B".
+SUM_OF_PARTS = re.compile(
+    rf"(?:\bcode(?:[_ ](?:bytes|size))?\s*[:=]\s*{INT}\s*(?:bytes|B)?|:\s*{INT}\s*bytes)[\s,|+=]{{1,6}}"
+    rf"total(?:[_ ](?:bytes|artifact|submission|size)){{0,2}}\s*[:=]\s*({INT})(?![\d.])",
+    re.I,
+)
+OF_CAP = re.compile(
+    rf"\b(?:artifact|submission|budget|size)\b.{{0,80}}?(?<![\d.,])({INT})\s?(?:bytes|B)?\s?"
+    rf"(?:/\s?|\((?:limit|cap|budget|max)\s?[:=]?\s?)16[,_]?000[,_]?000\b",
+    re.I,
+)
+TOTAL_ALONE = re.compile(rf"^total\s?[:=]\s?({INT})\s?(?:B|bytes)$", re.I)
 ARTIFACT_SIZE = re.compile(
-    rf"\b(?:total_artifact_bytes|artifact_bytes|artifact(?: size)?|submission_bytes|bytes_total|total_bytes)"
+    rf"\b(?:total_artifact_bytes|artifact_total_bytes|artifact_bytes|artifact(?: size)?|submission_bytes|bytes_total"
+    rf"|total_bytes)"
     rf"\"?\s*[:=]\s*({INT})(?!\.\d)\s*(bytes|\b)",
     re.I,
 )
-MODEL_SIZE = re.compile(rf"Serialized model(?!\s*:)\s*([^:]{{1,60}}?)\s*:\s*({INT})\s*bytes", re.I)
+MODEL_SIZE = re.compile(rf"Serialized[ _]model(?!\s*:)[\s_]*([^:]{{1,60}}?)\s*:\s*({INT})\s*bytes", re.I)
 RAW_MODEL = re.compile(rf"Serialized model\s*:\s*({INT})\s*bytes", re.I)
 FILE_SIZE = re.compile(
     rf"([\w.+-]{{1,100}}\.(?:pt|pth|bin|ckpt|npz|npy|safetensors|ptz|lzma|xz|zst|br|gz|pkl))\b[\s:=,'\"(\[-]{{1,6}}"

@@ -37,6 +37,7 @@ _ADAPTED = re.compile(r"ttt|tto|adapt", re.IGNORECASE)
 _ADAPTIVE = re.compile(r"tt|tc|slot")
 _SEED_IN_NAME = re.compile(r"seed[_-]?(\d{1,9})(?!\d)|[_-]s(\d{1,6})(?![a-z\d])", re.IGNORECASE)
 _STRIDES = {"16", "32", "64", "128", "256", "512"}  # "_s64" in a file name is a stride
+_SIZE_WORDS = ("size", "bytes", "artifact", "serialized", "total", "budget")
 _HEADER_FACTS = 2
 _HEADER_SETTINGS = 12
 
@@ -93,6 +94,8 @@ class RunBuilder:
         is_score = self._result(number, line, lower)
         if not is_score:
             self._fact(number, line, lower)
+        elif "total" in lower or "artifact" in lower:
+            self.sizes.beside(number, line)
         for mechanism in mechanisms_at_work(line, lower):
             self.facts.details.setdefault("ran", {}).setdefault(mechanism, number)
         self.settings.in_brackets(number, line)
@@ -128,7 +131,7 @@ class RunBuilder:
 
     def _fact(self, number: int, line: str, lower: str) -> None:
         facts = self.facts
-        if "size" in lower or "bytes" in lower or "artifact" in lower or "serialized" in lower:
+        if any(word in lower for word in _SIZE_WORDS):
             self.sizes.feed(number, line)
         if "." in line and ("mb" in lower or "mib" in lower or "bytes" in lower):
             self.sizes.file(number, line)

@@ -88,3 +88,14 @@ def test_a_loss_on_the_rounded_line_belongs_to_the_exact_score() -> None:
     assert (found.val_bpb, found.val_loss, found.lines["val_loss"]) == (0.3508554, 0.5924, 1)
     other = with_score(run(1, 1.48535122, scores=tuple(scores)), scores[1])
     assert other.val_loss is None
+
+
+def test_a_run_that_stops_after_its_claimed_score_is_complete() -> None:
+    sliding = [Score("final_sliding", 9, v, v * 1.6884, exact=True) for v in (1.15168, 1.15581)]
+    ttt = Score("legal_ttt", 20, 1.3874, 2.3426)
+    done = run(1, 1.3874, scores=(sliding[0], ttt))
+    stopped = run(2, 0.0, scores=(sliding[1],), complete=False, reason="TTT stops at chunk 111 of 1893")
+    assert seeds(case([done, stopped], val_bpb=1.1537)) == [1, 2]
+    assert [r.val_bpb for r in counted(case([done, stopped], val_bpb=1.1537)).runs] == [1.15168, 1.15581]
+    assert seeds(case([done, stopped], val_bpb=1.3874)) == [1]
+    assert seeds(case([stopped], val_bpb=1.1390)) == []

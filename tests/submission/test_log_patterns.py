@@ -26,6 +26,8 @@ WORDS = [
     "A=",
     "slot:start ",
     "hints ",
+    "code:",
+    "size ",
 ]
 MODULES = (log_lines, log_pairs, log_scores, log_run, readme_claims)
 ANCHORED = {"_PREFIX", "STEP", "BLOCK_SETTING", "_MEAN_ROW", "_ADAPTIVE"}

@@ -368,3 +368,24 @@ def test_the_number_of_tokens_on_the_line_of_the_score() -> None:
     head = "\n".join(x for x in sample.header().split("\n") if "val_loader" not in x)
     score = "sweep rank=8 tokens=1048576 val_loss=2.0262 val_bpb=1.20001234 elapsed=3.4s\n"
     assert one(head + sample.training() + sample.export() + score).val_tokens == 1_048_576
+
+
+@pytest.mark.parametrize(
+    ("line", "size"),
+    [
+        ("total:15912981B", 15_912_981),
+        ("model:15567567 code:53472 total:15621039 (15.62 MB)", 15_621_039),
+        ("Code size: 254,613 bytes  |  Total artifact: 15,944,005 bytes", 15_944_005),
+        ("budget:15670651/16000000 (15.67/16.00MB) FITS", 15_670_651),
+        ("ARTIFACT TOTAL:   15,478,013 / 16,000,000 bytes (OK)", 15_478_013),
+        ("final_int8_zlib model_bytes:11125178 code_bytes:64664 total_bytes:11189842 val_bpb:1.2000", 11_189_842),
+        ("total_submission_size_int8_zlib:14238642 bytes", 14_238_642),
+        ("budget:16216336/16000000 (16.22/16.00MB) OVER", 16_216_336),
+        ("budget:16216336/16000000 (15.95/16.00MB) FITS", None),
+        ("raw_model:14437775 code:42197 total:14479972", None),
+        ("total_tokens:4749312", None),
+    ],
+)
+def test_totals_that_name_the_artifact_in_other_words(line: str, size: int | None) -> None:
+    run = one(sample.header() + sample.training() + line + "\n" + sample.ROUNDTRIP)
+    assert run.artifact_bytes == size

@@ -233,10 +233,11 @@ class Extents(Summaries):
         few = few_of(ref.stop.labels) if isinstance(ref, Range) else frozenset()
         self._reached(loop, Reach(self.place(), bool(self._reach(iterable)), _step(node), tuple(sorted(sizes)), few))
 
-    def note_while(self, loop: int, test: Value) -> None:
-        """Record how far a ``while`` loop reaches."""
+    def note_while(self, loop: int, test: Value, few: Labels) -> None:
+        """Record how far a ``while`` loop reaches; ``few``: marks of the limit that its test keeps below."""
         self.concrete()
-        self._reached(loop, Reach(self.place(), sized(test.labels) and not is_cut(test.labels)))
+        whole = sized(test.labels) and not is_cut(test.labels)
+        self._reached(loop, Reach(self.place(), whole, few=few_of(few)))
 
     def _reached(self, loop: int, reach: Reach) -> None:
         known = self.trace.reaches.get(loop)

@@ -78,6 +78,12 @@ class Functions(Library):
         items, exact = self.items(args[0])
         return Value(refs=(Sequence(list(items), exact, True, self.line),), labels=args[0].labels)
 
+    def _fn_Queue(self, name: str, args: list[Value], _: dict[str, Value]) -> Value | None:
+        """What is put into a queue is what is got from it, whichever thread does so; how full it is is not known."""
+        return Value(refs=(Sequence([], False, True, self.line),))
+
+    _fn_SimpleQueue = _fn_LifoQueue = _fn_PriorityQueue = _fn_JoinableQueue = _fn_Queue
+
     def _fn_bytearray(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
         """An empty one grows like a list, and what is put in keeps where it came from."""
         if args or keywords:
@@ -132,6 +138,8 @@ class Functions(Library):
                 self.add_pairs(mapping, arg)
         mapping.keys_known = mapping.rest is None
         return Value(refs=(mapping,), labels=merge_labels(args))
+
+    _fn_OrderedDict = _fn_dict
 
     def add_pairs(self, mapping: Mapping, pairs: Value) -> None:
         """Enter (key, value) pairs; what is not known as pairs may stand under any key."""

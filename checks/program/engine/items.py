@@ -218,7 +218,8 @@ class Items(Access):
         if self.key_of(index):
             read = self.read_table(Value(refs=(ref, *value.refs)), value.labels | self.state(ref), index)
             return Value(refs=value.refs, labels=read.labels | value.labels, symbols=read.symbols)
-        found = Value(value.const if index.known else UNKNOWN, value.refs, value.labels, value.symbols | index.symbols)
+        labels = _of_file(value.labels, index.labels)
+        found = Value(value.const if index.known else UNKNOWN, value.refs, labels, value.symbols | index.symbols)
         found.mask = value.mask
         return found
 
@@ -343,3 +344,11 @@ def _piece(ref: Sequence, node: ast.expr | None) -> Value | None:
         return None
     lower, upper = (b if isinstance(b, int) else None for b in bounds)
     return Value(refs=(Sequence(ref.items[lower:upper], True, ref.mutable, ref.line),))
+
+
+def _of_file(labels: Labels, key: Labels) -> Labels:
+    """What a cache holds under the name of a file is of that file: of the same split."""
+    named = {x.source for x in key if isinstance(x, Data) and x.role == "path"}
+    if len(named) != 1:
+        return labels
+    return frozenset(x for x in labels if not (isinstance(x, Data) and x.source not in named))

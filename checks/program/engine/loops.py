@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from checks.program.engine.branching import Branching
+from checks.program.engine.extents import few_of
 from checks.program.engine.flow import Flow
-from checks.program.engine.labels import Data, Flag, Labels, Looked
+from checks.program.engine.labels import NO_LABELS, Data, Flag, Labels, Looked
 from checks.program.engine.values import NOTHING, UNKNOWN, Scope, Value, Zipped, merge_labels
 from checks.program.nodes import children, nodes
 
@@ -133,7 +134,8 @@ class Loops(Branching):
         truth = self.truth(test)
         if truth is False:
             return self.block(node.orelse, scope)
-        self.note_while(loop, test)
+        few = few_of(test.labels) and few_of(self._upper(node.test, scope))
+        self.note_while(loop, test, few)
 
         def iterations() -> Iterable[tuple[Value, Any, bool]]:
             known = [len(self.trace.adapts)]
@@ -150,6 +152,21 @@ class Loops(Branching):
                 self.while_loops.remove(symbol)
 
         return self._loop(node, iterations(), scope, lambda _: None)
+
+    def _upper(self, test: ast.expr, scope: Scope) -> Labels:
+        bound = _upper_bound(test)
+        return self.eval(bound, scope).labels if bound is not None else NO_LABELS
+
+
+def _upper_bound(test: ast.expr) -> ast.expr | None:
+    """``limit`` of ``while at < limit`` and of ``while limit > at and ...``."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return next((bound for part in test.values if (bound := _upper_bound(part)) is not None), None)
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+        return None
+    bound = test.comparators[0] if isinstance(test.ops[0], (ast.Lt, ast.LtE, ast.NotEq)) else None
+    bound = test.left if isinstance(test.ops[0], (ast.Gt, ast.GtE)) else bound
+    return bound if bound is not None and not any(isinstance(n, ast.Call) for n in ast.walk(bound)) else None
 
 
 def _spelt_out(node: ast.For | ast.AsyncFor) -> ast.For | None:

@@ -117,7 +117,7 @@ class Objects(Gradients):
         self.set_state(ref, self.adapted_by(labels, "inplace"))
 
     def _sequence_method(self, ref: Sequence, name: str, args: list[Value]) -> Value | None:
-        if name in ("append", "add", "appendleft", "insert", "put"):
+        if name in ("append", "add", "appendleft", "insert", "put", "put_nowait"):
             item = self.settled(args[-1]) if args else NOTHING
             if self.maybe or self.loops:
                 ref.exact = ref.exact and not self.maybe and len(ref.items) < 8
@@ -141,7 +141,7 @@ class Objects(Gradients):
             ref.items, ref.exact = [], True
             ref.labels.clear()
             return NONE
-        if name in ("pop", "popleft", "get"):
+        if name in ("pop", "popleft", "get", "get_nowait"):
             value = ref.items[0] if ref.items else NOTHING
             for item in ref.items[1:]:
                 value = join(value, item)

@@ -53,6 +53,17 @@ def coverage(run: Run, rulebook: Rulebook) -> Coverage:
     return Coverage(tokens, ratio, by_tokens, by_ratio, share, byte_share)
 
 
+def export_words(cover: Coverage) -> str:
+    """Of which export a token count is; one that no known export has is only close to it: another export, maybe."""
+    known = cover.by_tokens
+    if known is None or cover.tokens is None:
+        return ""
+    least, most = min(known.scored_tokens), max(known.scored_tokens)
+    if least <= cover.tokens <= most:
+        return f"the export of {known.name}"
+    return f"close to the export of {known.name} ({most:,})"
+
+
 def fewest_tokens(rulebook: Rulebook) -> int:
     """The fewest tokens that a known tokenizer makes of the whole validation split."""
     whole = int(rulebook.constants["validation_documents"])

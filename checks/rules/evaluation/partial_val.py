@@ -10,7 +10,7 @@ from checks.rules.counted import behind_claim
 from checks.rules.evaluation import ordering
 from checks.rules.evaluation.coverage_code import by_code
 from checks.rules.evaluation.coverage_proof import proved
-from checks.rules.evaluation.fingerprints import Coverage, coverage, fewest_tokens
+from checks.rules.evaluation.fingerprints import Coverage, coverage, export_words, fewest_tokens
 from checks.rules.evaluation.halves import together
 from checks.rules.evaluation.stated_bound import stated_bound
 from checks.rules.evaluation.told_coverage import by_word
@@ -98,7 +98,7 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
     whole = [(r, c) for r, c in found if _share(case, c) is not None]
     if whole:
         run, cover = whole[0]
-        known = f", the export of {cover.by_tokens.name}" if cover.by_tokens else ""
+        known = f", {words}" if (words := export_words(cover)) else ""
         return say.passed(
             f"{cover.tokens:,} validation tokens are loaded{known}.", [_tokens(case, r, c) for r, c in whole[:6]]
         )

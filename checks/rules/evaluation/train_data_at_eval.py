@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from checks.program.trace import AdaptEvent, CallEvent, Place
 from checks.rules.base import Case, Verdicts
+from checks.rules.counted import counted
 from checks.rules.evaluation import calibration_clock, ordering, phases
+from checks.rules.places import name_run, of_run
 from checks.verdict import Evidence, Finding, Group, Status
 
 CODE = "train-data-at-eval"
@@ -40,10 +42,33 @@ def check(case: Case) -> Finding:
     if unknown is not None:
         return unknown
     if end is None:
+        lost = _training_not_found(case)
+        if lost:
+            return say.unknown(
+                "The logs show training steps, and no training loop was found in the script under the effective "
+                "configuration: what it reads after its clock stopped is not known.",
+                lost,
+                "A training loop that can be followed from the training shards to the optimizer's step.",
+            )
         return say.passed(
             "Under the effective configuration no training loop precedes the headline, nor does evaluation train."
         )
     return say.passed("No training data is read after the training loop.", _loop(case, end[1]))
+
+
+def _training_not_found(case: Case) -> list[Evidence]:
+    """Where a run that counts logs its training and the script steps along gradients, and none was seen outside the scores."""
+    program, trace = case.program, case.program.trace
+    script = program.scripts.get(program.headline or "")
+    if trace is None or script is None or ".backward(" not in script.text:
+        return []
+    scored = phases.selecting_loops(program)
+    if any(trace.moved(a.ident) and not scored & {loop for loop, _ in a.loops} for a in trace.adapts.values()):
+        return []  # it trains, on other data
+    runs = [r for r in counted(case).trained if r.steps and r.source_matches is not False]
+    if not runs or calibration_clock.decide(case, CODE).status is Status.PASS:
+        return []
+    return [of_run(case, runs[0], "steps", f"{name_run(runs[0])}: {runs[0].steps:,} steps of training", "clock")]
 
 
 def _by_clock(case: Case, say: Verdicts, reads: list[CallEvent], loop: Place) -> Finding:

@@ -6,7 +6,7 @@ import re
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted
-from checks.rules.evaluation.fingerprints import Coverage, coverage, cut_elsewhere
+from checks.rules.evaluation.fingerprints import Coverage, coverage, cut_elsewhere, export_words
 from checks.rules.places import at, name_run, of_run
 from checks.submission.model import Run
 from checks.verdict import Evidence, Finding, Group
@@ -63,10 +63,9 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
     known = [(r, c) for r, c in found if c.by_tokens is not None]
     if known:
         run, cover = known[0]
-        name = cover.by_tokens.name if cover.by_tokens else ""
         shards = f" and {run.train_shards} training shards" if run.train_shards is not None else ""
         return say.passed(
-            f"{cover.tokens:,} validation tokens are the export of {name}{shards}.",
+            f"{cover.tokens:,} validation tokens are {export_words(cover)}{shards}.",
             [_tokens(case, r, c) for r, c in known[:6]],
         )
     if full:
