@@ -7,7 +7,7 @@
 line), ``val_bytes``, ``gpu_count``, ``ran`` (mechanism -> first line that shows it at work), ``ttt_stopped_at``
 (chunk, chunks), ``step_ms``, ``stalls``, ``kind`` (train, eval or train+eval), ``score_label``, ``source_script``,
 ``source_lines``, ``source_sha256``, ``source_difference`` (from the nearest script, where none is the printed one),
-``files`` (file name -> its size in bytes, and the line).
+``files`` (file name -> its size in bytes, and the line), ``tokenizer`` (the organisers', by its file's name).
 """
 
 from __future__ import annotations
@@ -142,6 +142,8 @@ class RunBuilder:
             facts.details["gpu_count"] = max(facts.details.get("gpu_count", 0), int(gpu[1]) + 1)
         elif "gpu" in lower and (named := pat.GPU_NAMED.search(line)):
             facts.set("gpu", named[1].strip(), number, keep_first=True)
+        if ".model" in lower and (tokenizer := pat.TOKENIZER.search(line)):
+            self._tokenizer(f"sp{tokenizer[1]}", number)
         if "tokens" in lower:
             facts.first_integer("val_tokens", pat.VAL_TOKENS, number, line)
         if "windows" in lower and "val_tokens" not in facts.values and (windows := pat.WINDOWS.search(line)):
@@ -160,6 +162,11 @@ class RunBuilder:
         self.timing.feed(number, line, lower)
         if self.error is None and any(w in lower for w in _ERROR_WORDS) and (trouble := pat.TRACEBACK.search(line)):
             self.error = (number, trouble[1].strip())
+
+    def _tokenizer(self, name: str, number: int) -> None:
+        """Keep the one tokenizer that the log names; of two, neither."""
+        first = self.facts.details.get("tokenizer", name)
+        self.facts.detail("tokenizer", name if first == name else "", number)
 
     def build(self) -> Run:
         """Freeze the facts into a Run."""

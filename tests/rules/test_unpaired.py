@@ -127,3 +127,23 @@ def unpaired(file: SourceFile) -> SourceFile:
         return file
     data = LOSS.sub("", file.read(1 << 22).decode()).encode()
     return replace(file, size=len(data), load=lambda limit: data[:limit])
+
+
+@pytest.mark.parametrize(
+    ("named", "tokens", "status"),
+    [("sp1024", None, Status.FAIL), ("sp8192", None, Status.PASS), ("sp1024", 40_540_160, Status.PASS)],
+)
+def test_bytes_per_token_are_those_of_the_tokenizer_that_the_log_names(
+    named: str, tokens: int | None, status: Status
+) -> None:
+    book, ratio = rulebook.load(), 3.7266
+    run = Run(
+        "log", val_bpb=1.1, val_loss=1.1 * math.log(2) * ratio, bytes_per_token=ratio, val_tokens=tokens, complete=True,
+        details={"tokenizer": named},
+    )  # fmt: skip
+    submission = Submission("x", None, {}, claims=Claims(val_bpb=1.1), runs=(run,))
+    case = Case(submission, PullRequest("."), Program(), book)
+    assert by_logs(case, Verdicts("bpb-accounting", Group.EVALUATION, book)).status is status
+    own = {"own.model": SourceFile("own.model", 1, "file", lambda limit: b"")}
+    case = replace(case, submission=replace(submission, files=own))
+    assert by_logs(case, Verdicts("bpb-accounting", Group.EVALUATION, book)).status is Status.PASS

@@ -123,6 +123,12 @@ class _Miscount:
 
 def _miscount(case: Case, cover: Coverage) -> _Miscount | None:
     """How the ratio differs from the tokenizer's; None when it does not, or cannot be told."""
+    if _of_another(case, cover) and cover.ratio is not None and cover.named is not None:
+        factor = cover.ratio / cover.named.bytes_per_token
+        own = (
+            f"{factor:.4f} times the {cover.named.bytes_per_token} of {cover.named.name}, whose tokenizer the log names"
+        )
+        return _Miscount(factor, own + _cause(case, factor), True)
     if cover.ratio is None or (cover.by_ratio is not None and cover.by_tokens in (None, cover.by_ratio)):
         return None
     if cover.by_tokens is not None:
@@ -139,6 +145,15 @@ def _miscount(case: Case, cover: Coverage) -> _Miscount | None:
         text = f"with the token count {share:.4f} times the canonical bytes of the validation text"
         return _Miscount(share, text + (cause or ": bytes miscounted, or another text scored"), bool(cause))
     return None
+
+
+def _of_another(case: Case, cover: Coverage) -> bool:
+    """Whether the log counts no tokens and the ratio is that of another tokenizer, far from the one that the log names."""
+    if cover.tokens is not None or cover.named is None or cover.by_ratio is None:
+        return False
+    own_file = any(f.lower().endswith((".model", ".vocab")) for f in case.submission.files)
+    apart = abs(cover.by_ratio.bytes_per_token / cover.named.bytes_per_token - 1)
+    return not own_file and apart > float(case.rulebook.rule(CODE).numbers["most_bytes"]) - 1
 
 
 def _of_two_evaluations(case: Case, wrong: Sequence[tuple[Run, Coverage, _Miscount]]) -> list[tuple[Run, Coverage]]:

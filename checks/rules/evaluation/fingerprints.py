@@ -17,7 +17,8 @@ WINDOW = 0.001  # trimming to whole windows and small export differences move a 
 class Coverage:
     """What a run's numbers say of its validation data.
 
-    ``by_tokens`` and ``by_ratio`` are the exports that its token count and its bytes per token fit. ``share`` is the
+    ``by_tokens`` and ``by_ratio`` are the exports that its token count and its bytes per token fit; ``named`` is that
+    of the tokenizer whose file the log names, by the name that the organisers gave it. ``share`` is the
     part of the validation tokens that was loaded (by the export that the ratio fits), ``byte_share`` the counted bytes
     over the canonical ones; None where the log does not say.
     """
@@ -28,6 +29,7 @@ class Coverage:
     by_ratio: Fingerprint | None
     share: float | None
     byte_share: float | None
+    named: Fingerprint | None = None
 
 
 def coverage(run: Run, rulebook: Rulebook) -> Coverage:
@@ -50,7 +52,8 @@ def coverage(run: Run, rulebook: Rulebook) -> Coverage:
     canonical = int(rulebook.constants["canonical_validation_bytes"])
     some = ratio or _other_ratio(run)
     byte_share = tokens * some / canonical if tokens and some else None
-    return Coverage(tokens, ratio, by_tokens, by_ratio, share, byte_share)
+    named = next((f for f in rulebook.fingerprints if f.name == run.details.get("tokenizer")), None)
+    return Coverage(tokens, ratio, by_tokens, by_ratio, share, byte_share, named)
 
 
 def export_words(cover: Coverage) -> str:
