@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from checks.program.trace import AdaptEvent, CallEvent, Place
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import counted
@@ -10,6 +12,7 @@ from checks.rules.places import name_run, of_run
 from checks.verdict import Evidence, Finding, Group, Status
 
 CODE = "train-data-at-eval"
+_SHARDS = re.compile(r"fineweb_train|train_files|train_shards|TRAIN_FILES")
 _SHOWN = 7
 
 
@@ -60,7 +63,7 @@ def _training_not_found(case: Case) -> list[Evidence]:
     """Where a run that counts logs its training and the script steps along gradients, and none was seen outside the scores."""
     program, trace = case.program, case.program.trace
     script = program.scripts.get(program.headline or "")
-    if trace is None or script is None or ".backward(" not in script.text:
+    if trace is None or script is None or ".backward(" not in script.text or not _SHARDS.search(script.text):
         return []
     scored = phases.selecting_loops(program)
     if any(trace.moved(a.ident) and not scored & {loop for loop, _ in a.loops} for a in trace.adapts.values()):
