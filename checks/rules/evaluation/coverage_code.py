@@ -237,10 +237,8 @@ def _left_out(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]
     """``wanted = y != 1`` that selects both what is summed and what is counted."""
     masks = {
         target.id: node.lineno
-        for node in nodes(scope)
-        if isinstance(node, ast.Assign)
-        and isinstance(node.value, ast.Compare)
-        and isinstance(node.value.ops[0], ast.NotEq)
+        for node in of(scope, (ast.Assign,))
+        if isinstance(node.value, ast.Compare) and isinstance(node.value.ops[0], ast.NotEq)
         for target in node.targets
         if isinstance(target, ast.Name)
         and isinstance(node.value.comparators[0], ast.Constant)
