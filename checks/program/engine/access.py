@@ -191,8 +191,13 @@ class Access(Extents):
 
     def attribute(self, owner: Value, name: str) -> Value:
         """Return ``owner.name``."""
+        refs = owner.refs
+        if len(refs) == 1 and type(refs[0]) is Instance and not refs[0].external:
+            held = refs[0].attrs.get(name)
+            if held is not None:
+                return held
         result: Value | None = None
-        for ref in owner.refs[:4]:
+        for ref in refs[:4]:
             found = self._attribute_of(owner, ref, name)
             if found is not None:
                 result = found if result is None else join(result, found)

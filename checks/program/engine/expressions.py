@@ -53,10 +53,14 @@ class Expressions(Operators):
         return Value(node.value) if node.value is not Ellipsis else NOTHING
 
     def _name(self, node: ast.Name, scope: Scope) -> Value:
-        value = scope.lookup(node.id)
-        if self.recordings and node.id not in scope.vars:
-            self.free_name(scope, node.id, value)
-        return self.builtin(node.id) if value is None else value
+        name = node.id
+        value = scope.vars.get(name)
+        if value is not None:
+            return value
+        value = scope.parent.lookup(name) if scope.parent is not None else None
+        if self.recordings:
+            self.free_name(scope, name, value)
+        return self.builtin(name) if value is None else value
 
     def _joined(self, node: ast.JoinedStr, scope: Scope) -> Value:
         template, parts, known = [], [], True
