@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from checks.program.engine.access import data_of
 from checks.program.engine.counter import Counter
 from checks.program.engine.folding import span
 from checks.program.engine.labels import Flag, Scored
+from checks.program.engine.naming import Naming
 from checks.program.engine.operators import Operators
 from checks.program.engine.values import (
     MARKS,
@@ -31,7 +33,7 @@ from checks.program.engine.values import (
 _NEAR = 8  # tokens from a loop's counter; farther ones are compared by their iteration alone
 
 
-class Expressions(Operators):
+class Expressions(Naming):
     """Evaluates expressions in a scope."""
 
     def eval(self, node: ast.expr | None, scope: Scope) -> Value:
@@ -87,7 +89,10 @@ class Expressions(Operators):
         if truth is not None:
             return self.eval(node.body if truth else node.orelse, scope)
         self.maybe += 1
-        a, b = self.eval(node.body, scope), self.eval(node.orelse, scope)
+        with self.told(node.test, True, scope):
+            a = self.eval(node.body, scope)
+        with self.told(node.test, False, scope):
+            b = self.eval(node.orelse, scope)
         self.maybe -= 1
         self.stored_match([test, a, b])
         if any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
@@ -177,7 +182,10 @@ class Expressions(Operators):
             truths = [self.truth(self.eval(test, scope)) for test in generator.ifs]
             if False not in truths:
                 exact = exact and None not in truths
-                exact = self._generate(generators, depth + 1, scope, produce) and exact
+                with ExitStack() as told:
+                    for test in generator.ifs:
+                        told.enter_context(self.told(test, True, scope))
+                    exact = self._generate(generators, depth + 1, scope, produce) and exact
             if symbol is not None:
                 self.loops.pop()
         return exact
@@ -262,7 +270,23 @@ class Expressions(Operators):
         return Value(refs=(Function(node, scope, "<lambda>", None, self.file),))
 
     def _call(self, node: ast.Call, scope: Scope) -> Value:
-        callee = self.eval(node.func, scope)
+        method = node.func
+        if isinstance(method, ast.Attribute) and isinstance(method.value, ast.IfExp):
+            if self.truth(self.eval(method.value.test, scope)) is None:
+                return self._call_of_either(node, method.value, method.attr, scope)
+        return self._call_with(node, self.eval(node.func, scope), scope)
+
+    def _call_of_either(self, node: ast.Call, owner: ast.IfExp, name: str, scope: Scope) -> Value:
+        """``(a if test else b).method(c)``: one of two calls."""
+        results = []
+        self.maybe += 1
+        for branch, holds in ((owner.body, True), (owner.orelse, False)):
+            with self.told(owner.test, holds, scope):
+                results.append(self._call_with(node, self.attribute(self.eval(branch, scope), name), scope))
+        self.maybe -= 1
+        return join(*results)
+
+    def _call_with(self, node: ast.Call, callee: Value, scope: Scope) -> Value:
         args: list[Value] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred):

@@ -37,7 +37,7 @@ _IDENTITY = (
     "torch.compile", "DistributedDataParallel", "DDP", "torch.jit.script", "copy.copy", "torch.as_tensor", "numpy.asarray",
     "numpy.ascontiguousarray", "torch.from_numpy", "torch.nn.DataParallel", "functools.wraps", "numpy.array", "torch.tensor",
     "torch.nn.Parameter", "torch.jit.trace", "torch._dynamo.disable", "torch.compiler.disable", "torch.no_grad",
-    "mlx.core.compile", "jax.jit",
+    "mlx.core.compile", "jax.jit", "FullyShardedDataParallel", "FSDP", "peft.get_peft_model",
 )  # fmt: skip
 _FRESH = (
     "zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like", "randn", "rand", "randint",
