@@ -271,9 +271,10 @@ class Expressions(Naming):
 
     def _call(self, node: ast.Call, scope: Scope) -> Value:
         method = node.func
-        if isinstance(method, ast.Attribute) and isinstance(method.value, ast.IfExp):
-            if self.truth(self.eval(method.value.test, scope)) is None:
-                return self._call_of_either(node, method.value, method.attr, scope)
+        owner = method.value if isinstance(method, ast.Attribute) else None
+        if isinstance(owner, ast.IfExp) and self.truth(self.eval(owner.test, scope)) is None:
+            assert isinstance(method, ast.Attribute)
+            return self._call_of_either(node, owner, method.attr, scope)
         return self._call_with(node, self.eval(node.func, scope), scope)
 
     def _call_of_either(self, node: ast.Call, owner: ast.IfExp, name: str, scope: Scope) -> Value:
