@@ -10,7 +10,7 @@ from checks.program.order import Breach, breaches, later_iteration, overlap, wit
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts
-from checks.rules.evaluation.typed_score import typed
+from checks.rules.evaluation.typed_score import typed, uncomputed
 from checks.verdict import Evidence, Finding
 
 
@@ -36,6 +36,8 @@ def undecidable(case: Case, say: Verdicts) -> Finding | None:
             )
         if typed(case):
             return say.not_applicable("The script computes no score: it prints a fixed number.")
+        if uncomputed(case):
+            return say.not_applicable("No script of the folder computes a score: what is claimed was made elsewhere.")
         absent = _absent(program)
         if absent:
             return say.unknown(
