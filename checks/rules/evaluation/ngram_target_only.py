@@ -84,7 +84,8 @@ def target_lookups(case: Case, blend: BlendEvent, scores: list[ScoreEvent]) -> l
         ratio = lookup.mixed and any(
             lookup.ident in above and any(_within(trace.lookups[i], lookup) for i in below) for above, below in ratios
         )
-        if (target or ratio) and (lookup.state or lookup.mixed):
+        counted = any(trace.adapts[i].kind != "gradient" for i in lookup.state)  # learned weights are no counts
+        if (target or ratio) and (counted or lookup.mixed):
             found.append(lookup)
     return found
 
