@@ -210,14 +210,22 @@ def _begun(repository: Repository, upstream: str, head: str, folder: str) -> str
 
 
 def _renamed_from(repository: Repository, commit: str, folder: str) -> str:
-    """The record folder whose scripts a commit moves to this one; empty when it moves none."""
+    """The record folder that a commit moves to this one: a script and a README, submission.json or log, all unchanged.
+
+    Empty when it moves none; a script that moves on alone is that of other work.
+    """
     before = repository.resolve(f"{commit}^1")
     if before is None:
         return ""
-    scripts = {e.sha for e in repository.tree(commit, folder) if e.path.endswith(".py")}
+    contents = {e.sha for e in repository.tree(commit, folder)}
     kept = {e.path for e in repository.tree(commit, RECORDS)}
-    moved = [e.path for e in repository.tree(before, RECORDS) if e.sha in scripts and e.path not in kept]
-    return next((f for f in record_folders(moved) if f != folder), "")
+    moved = [e.path for e in repository.tree(before, RECORDS) if e.sha in contents and e.path not in kept]
+    for found in record_folders(moved):
+        names = [path.rsplit("/", 1)[-1].lower() for path in moved if path.startswith(f"{found}/")]
+        told = any(n == "submission.json" or n.startswith("readme") or n.endswith(".log") for n in names)
+        if found != folder and told and any(n.endswith(".py") for n in names):
+            return found
+    return ""
 
 
 def _subject(repository: Repository, upstream: str, head: str, notes: list[str]) -> str | None:

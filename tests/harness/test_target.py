@@ -67,8 +67,11 @@ def test_a_renamed_folder_began_under_its_first_name(repo: Repo) -> None:
     dated("first", first, "main", "2026-04-16")
     dated("renamed", record_files(), "first", "2026-04-29", tuple(first))
     dated("copied", record_files(), "first", "2026-04-29")
+    other = {p: d if p.endswith(".py") else b"new" for p, d in record_files().items()}
+    dated("other", other, "first", "2026-04-29", tuple(first))
     assert read_ref(repo, "renamed").created == dt.datetime(2026, 4, 16, 10, tzinfo=dt.timezone.utc)
-    assert read_ref(repo, "copied").created == dt.datetime(2026, 4, 29, 10, tzinfo=dt.timezone.utc)
+    for name in ("copied", "other"):
+        assert read_ref(repo, name).created == dt.datetime(2026, 4, 29, 10, tzinfo=dt.timezone.utc)
 
 
 def test_what_the_user_says_of_a_pull_request_wins(repo: Repo) -> None:
