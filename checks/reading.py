@@ -186,7 +186,7 @@ def _program(
     if front is None:
         why = next((n for n in reversed(notes) if n.startswith("parse ")), "the scripts could not be read")
         return Program(failure=why)
-    return analyse.analyse(front, configuration, runs, _claimed(claims), commands)
+    return analyse.analyse(front, configuration, runs, _claimed(claims), commands, claims.stated_labels)
 
 
 def _beside(code: Mapping[str, bytes], front: Front, runs: tuple[Run, ...], claims: Claims) -> str | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from checks.submission.files import MAX_FILES, record_folders, track_of
+from checks.submission.files import MAX_FILES, RECORDS, record_folders, track_of
 from checks.submission.model import Change, PullRequest, Submission
 from harness.errors import UsageFault
 from harness.target_git import EMPTY_TREE, SUBMODULE, Repository
@@ -19,6 +19,7 @@ _PULL = re.compile(r"(?:^|/)pull/(\d+)(?:/|$)")
 MAX_LOOSE = 50
 _MOST_FOLDERS = 60  # whose first commits are looked up
 _MOST_SUBJECTS = 20
+_MOST_NAMES = 4  # that one folder had
 
 
 def read_pull_request(repository: Repository, ref: str, base_ref: str | None = None) -> PullRequest:
@@ -181,18 +182,50 @@ def _own_commits(
 def _created(repository: Repository, upstream: str, head: str, folders: Sequence[str]) -> dt.datetime | None:
     """When the branch began: the first commit to its record folder; of several folders, of the one begun last.
 
-    A branch may carry the folders of older submissions along, with their commits' dates.
+    A branch may carry the folders of older submissions along, with their commits' dates. A folder that was renamed, as
+    organisers ask for, began under its first name (#1667).
     """
     began: list[int] = []
     for folder in folders[:_MOST_FOLDERS]:
-        commits = repository.commits("--reverse", head, f"^{upstream}", paths=(folder,))
-        seconds = repository.author_time(commits[0]) if commits else None
+        first = _begun(repository, upstream, head, folder)
+        seconds = repository.author_time(first) if first else None
         began += [seconds] if seconds is not None else []
     if not began:
         commits = repository.commits("--reverse", head, f"^{upstream}")
         seconds = repository.author_time(commits[0]) if commits else None
         began += [seconds] if seconds is not None else []
     return dt.datetime.fromtimestamp(max(began), dt.timezone.utc) if began else None
+
+
+def _begun(repository: Repository, upstream: str, head: str, folder: str) -> str | None:
+    """The branch's first commit to a folder, or to the one that it was renamed from."""
+    first = None
+    for _ in range(_MOST_NAMES):
+        commits = repository.commits("--reverse", head, f"^{upstream}", paths=(folder,)) if folder else []
+        if not commits:
+            break
+        first = commits[0]
+        folder = _renamed_from(repository, first, folder)
+    return first
+
+
+def _renamed_from(repository: Repository, commit: str, folder: str) -> str:
+    """The record folder that a commit moves to this one: a script and a README, submission.json or log, all unchanged.
+
+    Empty when it moves none; a script that moves on alone is that of other work.
+    """
+    before = repository.resolve(f"{commit}^1")
+    if before is None:
+        return ""
+    contents = {e.sha for e in repository.tree(commit, folder)}
+    kept = {e.path for e in repository.tree(commit, RECORDS)}
+    moved = [e.path for e in repository.tree(before, RECORDS) if e.sha in contents and e.path not in kept]
+    for found in record_folders(moved):
+        names = [path.rsplit("/", 1)[-1].lower() for path in moved if path.startswith(f"{found}/")]
+        told = any(n == "submission.json" or n.startswith("readme") or n.endswith(".log") for n in names)
+        if found != folder and told and any(n.endswith(".py") for n in names):
+            return found
+    return ""
 
 
 def _subject(repository: Repository, upstream: str, head: str, notes: list[str]) -> str | None:

@@ -138,8 +138,11 @@ def analyse(
     runs: Sequence[Run] = (),
     claimed: Sequence[float] = (),
     commands: Sequence[RunCommand] = (),
+    stated: Sequence[str] = (),
 ) -> Program:
     """Interpret the headline script under the effective configuration.
+
+    ``stated``: words of submission.json that may be the label of the claim's line, for where no log shows a score.
 
     Where that does not print the logs' final label, the conditions around the label and the options of the author's
     other commands say what else ran: training and evaluation are often two commands of one script.
@@ -179,6 +182,7 @@ def analyse(
             if _trains(again.trace) and _found(again.trace, label):
                 machine, inferred = again, {**inferred, **more}
                 break
+    label = label or next((word for word in stated if order.prints(machine.trace, word)), "")
     reports = order.headline(machine.trace, label)
     if machine.trace.exhausted and (not label or not order.prints(machine.trace, label)):
         reports = []  # what was reached is not the number that counts

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from checks.program.constants import Expressions, Unresolved, as_text, module_constants, resolve, single_assignments
-from checks.program.nodes import of
+from checks.program.nodes import children, of
 from checks.program.program import EnvConstant
 
 _MAX_ROWS = 500
@@ -98,12 +98,8 @@ def _agreed(constants: list[EnvConstant], settled: set[str]) -> tuple[EnvConstan
 
 
 def _lines_with(tree: ast.Module, names: set[str], attributes: set[str]) -> list[int]:
-    lines: set[int] = set()
-    for node in of(tree, (ast.Name, ast.Attribute)):
-        if (isinstance(node, ast.Name) and node.id in names) or (
-            isinstance(node, ast.Attribute) and node.attr in attributes
-        ):
-            lines.add(node.lineno)
+    lines = {node.lineno for node in of(tree, (ast.Name,)) if node.id in names}
+    lines |= {node.lineno for node in of(tree, (ast.Attribute,)) if node.attr in attributes}
     return sorted(lines)
 
 
@@ -262,7 +258,7 @@ def _visit(
     access = _access(node, reader)
     if access is not None:
         _record(access if access.default is not None else _Access(access.name, default, access.line), bound, reader)
-    for child in ast.iter_child_nodes(node):
+    for child in children(node):
         _visit(child, bound, reader, False, default if not isinstance(child, ast.stmt) else None)
 
 

@@ -46,7 +46,8 @@ def nodes(tree: ast.AST) -> list[ast.AST]:
         return known
     out: list[ast.AST] = [tree]
     for node in out:  # grows while it is walked
-        out += children(node)
+        if _CHILDREN[node.__class__]:  # half of all nodes are names and constants
+            out += children(node)
     setattr(tree, _CACHE, out)
     return out
 
@@ -70,8 +71,11 @@ def children(node: ast.AST) -> list[ast.AST]:
     """The nodes directly below a node, but contexts and operators, in order."""
     out: list[ast.AST] = []
     add: Callable[[Any], None] = out.append
+    held = node.__dict__
     for name in _CHILDREN[node.__class__]:
-        value: Any = getattr(node, name, None)
+        value: Any = held.get(name)
+        if value is None:
+            continue
         if value.__class__ is list:
             for item in value:
                 if item.__class__ in _CHILDREN:

@@ -58,6 +58,7 @@ _BYTES_KEYS = (
 _CODE_KEYS = ("bytes_code", "code_bytes")
 _SEED_KEYS = ("seed_results", "seeds", "per_seed", "val_bpb_seeds", "val_bpb_per_seed", "seed_scores", "results")
 _NUMBER = re.compile(r"\s*~?\s*(\d{1,3}(?:\.\d{1,12})?)\s*(?:\(|±|\+/-|bpb|$)", re.IGNORECASE)
+_LABEL = re.compile(r"[a-z0-9]{2,20}(?:_[a-z0-9]{1,20}){2,8}")
 _SEED_NAME = re.compile(r"(?:seed[_ -]?)?(\d{1,9})$", re.IGNORECASE)
 
 
@@ -118,6 +119,7 @@ def read_claims(files: Mapping[str, SourceFile], title: str | None, folder: str)
         unclaimed=unclaimed,
         withdrawn=bool(taken_back),
         told_parts=parts,
+        stated_labels=tuple(v for v in list(data.values())[:200] if isinstance(v, str) and _LABEL.fullmatch(v[:81])),
         **facts,
     )
 

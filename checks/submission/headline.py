@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from checks.submission.model import Claims, Run, RunCommand, SourceFile
+from checks.submission.run_command import SIDE
 
 _HELPER = re.compile(
     r"(?:prepare|download|tokeniz|test_|_test|setup|install|plot|analy|verify|check|convert|upload|sweep|bench|compress|minify|pack|modal|launch"
@@ -133,7 +134,10 @@ def _logs_say(runs: Sequence[Run], what: str) -> str:
 def _by_commands(
     candidates: Mapping[str, _Candidate], commands: Sequence[RunCommand], sources: Mapping[str, bytes]
 ) -> None:
-    """The first command counts most that runs a script which trains or scores; what prepares data makes no claim."""
+    """The first command counts most that runs a script which trains or scores; what prepares data makes no claim.
+
+    One in a section of smoke tests or ablations counts less: the folder's train_gpt.py is the submission beside it.
+    """
     able = {path for path in candidates if _SCORES.search(sources.get(path, b""))} or set(candidates)
     seen: set[str] = set()
     for command in commands:
@@ -142,7 +146,8 @@ def _by_commands(
             continue
         best = not seen
         seen.add(path)
-        candidates[path].add(50 if best else 12, f"{command.file}:{command.line} runs it" if best else "")
+        weight = (30 if SIDE in command.why else 50) if best else 12
+        candidates[path].add(weight, f"{command.file}:{command.line} runs it" if best else "")
 
 
 def _words(path: str) -> set[str]:

@@ -63,6 +63,7 @@ class Claims:
     """What the author says: submission.json, README and title. ``from_`` maps each fact to "file:line".
 
     ``unclaimed`` is the "file:line" where the author says that there is no score; ``withdrawn``: there was one.
+    ``stated_labels``: values of submission.json that look like a result line's label, ``final_sliding_window_exact``.
     """
 
     val_bpb: float | None = None
@@ -88,6 +89,7 @@ class Claims:
     unclaimed: str = ""
     withdrawn: bool = False
     told_parts: tuple[ToldPart, ...] = ()
+    stated_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ _LOOKS_RUN = re.compile(
     r"\b(?:torchrun|python[\d.]*|accelerate|deepspeed)\b.*\.py\b|\bexport\s+[A-Z]|^\s*(?:env\s+)?[A-Z][A-Z0-9_]*=\S"
 )
 _SHELL_FENCE = re.compile(r"(?:```|~~~)+\s*(\w*)")
+SIDE = "in a side section"  #: how ``RunCommand.why`` says it
 _ASIDE = re.compile(
     r"ablat|baseline|smoke|optional|debug|\btest\b|mlx|sweep|local|sanity|without|control|compar|quick|cpu|1x|1×"
     r"|single[- ]gpu|data|tokeniz|prepar|previous|prior|old|download",
@@ -206,7 +207,7 @@ def _ranked(
         why.append(f"{command.nproc or 1} process(es)")
     if _ASIDE.search(context):
         rank += 20
-        why.append("in a side section")
+        why.append(SIDE)
     elif _MAIN.search(context):
         rank -= 3
         why.append("in the section that says how to run")

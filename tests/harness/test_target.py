@@ -55,6 +55,25 @@ def test_a_branch_that_carries_older_folders_along_is_dated_by_the_one_begun_las
     assert read_ref(repo, "mended").created == dt.datetime(2026, 4, 20, 10, tzinfo=dt.timezone.utc)
 
 
+def test_a_renamed_folder_began_under_its_first_name(repo: Repo) -> None:
+    def dated(branch: str, files: dict[str, bytes], start: str, day: str, gone: tuple[str, ...] = ()) -> None:
+        repo.branch(branch, files, start)
+        repo.git("checkout", "-q", branch)
+        for path in gone:
+            repo.git("rm", "-q", path)
+        repo.git("commit", "-q", "--amend", "--no-edit", "--date", f"{day}T10:00:00Z")
+
+    first = {path.replace(FOLDER, f"{FOLDER}-first"): data for path, data in record_files().items()}
+    dated("first", first, "main", "2026-04-16")
+    dated("renamed", record_files(), "first", "2026-04-29", tuple(first))
+    dated("copied", record_files(), "first", "2026-04-29")
+    other = {p: d if p.endswith(".py") else b"new" for p, d in record_files().items()}
+    dated("other", other, "first", "2026-04-29", tuple(first))
+    assert read_ref(repo, "renamed").created == dt.datetime(2026, 4, 16, 10, tzinfo=dt.timezone.utc)
+    for name in ("copied", "other"):
+        assert read_ref(repo, name).created == dt.datetime(2026, 4, 29, 10, tzinfo=dt.timezone.utc)
+
+
 def test_what_the_user_says_of_a_pull_request_wins(repo: Repo) -> None:
     repo.branch("mine", record_files())
     when = dt.datetime(2026, 4, 2, tzinfo=dt.timezone.utc)

@@ -352,6 +352,22 @@ def test_the_command_that_evaluates_is_found() -> None:
     assert program.inferred == EVALUATES
 
 
+TWICE = """
+val = load("fineweb_val_*.bin")
+evaluate(GPT(), val)
+nll = GPT()(val[:1024], val[1:1025])
+print(f"final_slot_exact val_bpb:{nll / math.log(2.0)}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("stated", "printed"), [((), "final_slot_exact val_bpb"), (("sp8192_10min_16mb", "final_val_bpb"), "final val_bpb")]
+)
+def test_without_logs_the_label_that_the_author_states_is_the_headline(stated: tuple[str, ...], printed: str) -> None:
+    program = analyse(front({"train.py": (LOAD + TWICE).encode()}, "train.py"), {}, stated=stated)
+    assert [r.template.partition(":")[0] for r in program.reports] == [printed]
+
+
 BY_FILE = """
 from pathlib import Path
 import importlib.util

@@ -272,3 +272,8 @@ def test_a_mean_over_seeds_by_another_key_comes_before_prose_and_labelled_number
     assert claims({"val_bpb_3seed_mean": 0.9962, "val_bpb_3seed_std": 0.0006}, "val_bpb: 1.1").val_bpb == 0.9962
     labelled = claims({"val_bpb": None, "smoke_test": {"val_bpb": 2.9408}}, "final_val_bpb: 2.9408")
     assert labelled.val_bpb is None and labelled.unclaimed
+
+
+def test_words_that_look_like_a_result_lines_label_are_kept() -> None:
+    data = {"evaluation": "final_int6_sliding_window_exact", "name": "A long name", "lane": "SAFE", "val_bpb": 1.05}
+    assert claims(data).stated_labels == ("final_int6_sliding_window_exact",)

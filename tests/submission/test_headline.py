@@ -78,3 +78,14 @@ def test_the_first_command_prepares_data_and_the_packed_script_makes_the_claim()
     path, why = choose({**files, "README.md": late.replace("prepare_data", "make_shards")})
     assert path == "train_new.py" and "README.md:7" in why
     assert choose({"prepare_data.py": prepare, "count.py": "print(1)\n", "README.md": readme})[0] == "prepare_data.py"
+
+
+def test_a_smoke_test_by_another_script_is_no_headline() -> None:
+    readme = "## Smoke test\n```\npython3 tiny.py\n```\nFor the real run see run.sh.\n"
+    files = {
+        "tiny.py": "import train_gpt\nprint(train_gpt.bpb())\n",
+        "train_gpt.py": sample.SOURCE,
+        "README.md": readme,
+    }
+    assert choose({**files, "run.sh": "torchrun --nproc_per_node=8 train_gpt.py\n"})[0] == "train_gpt.py"
+    assert choose({**files, "README.md": readme.replace("Smoke test", "Run")})[0] == "tiny.py"

@@ -47,11 +47,15 @@ class Form:
     flat: list[Value] = field(default_factory=list)
     order: dict[int, int] = field(default_factory=dict)
     data: dict[tuple[str, str, int], set[Data]] = field(default_factory=dict)
-    selections: dict[Data, int] = field(default_factory=dict)
     modules: dict[int, set[Label]] = field(default_factory=dict)
     adapted: dict[int, set[Label]] = field(default_factory=dict)
     symbols: dict[int, set[Symbol]] = field(default_factory=dict)
     patterns: dict[Symbol, int] = field(default_factory=dict)
+
+    def selections(self, serial: int) -> dict[Symbol, tuple[str, set[Data]]]:
+        """What the stand-ins of token data in one recording stand for, with the role that it has in the arguments."""
+        groups = enumerate(sorted(self.data))
+        return {(stand_in(serial, _DATA, i), 0): (key[1], self.data[key]) for i, key in groups}
 
 
 def abstract(args: list[Value], keywords: dict[str, Value]) -> Form:
@@ -82,8 +86,6 @@ def abstract(args: list[Value], keywords: dict[str, Value]) -> Form:
         elif kind is Data:
             form.data.setdefault((label.source, label.role, mask), set()).add(label)  # type: ignore[union-attr, arg-type]
     form.patterns = symbols
-    for index, group in enumerate(sorted(form.data)):
-        form.selections.update(dict.fromkeys(form.data[group], index))
     for symbol, mask in symbols.items():
         form.symbols.setdefault(mask, set()).add(symbol)
     form.key = (
@@ -150,6 +152,9 @@ class Abstracted:
         self.form = form
         self.serial = serial
         self._rows: dict[int, Heap] = {}
+        self._selections: dict[Data, Symbol] = {}
+        for symbol, (_, group) in form.selections(serial).items():
+            self._selections.update(dict.fromkeys(group, symbol))
         self.args = [self._value(v) for v in form.args]
         self.keywords = {name: self._value(v) for name, v in form.keywords.items()}
 
@@ -182,7 +187,7 @@ class Abstracted:
         for label in labels:
             kind = type(label)
             if kind is Data:
-                symbol = (stand_in(serial, _DATA, form.selections[label]), 0)  # type: ignore[index]
+                symbol = self._selections[label]  # type: ignore[index]
                 out.append(Data(label.source, frozenset([symbol]), label.role))  # type: ignore[union-attr]
             elif kind is not Uses and kind is not Adapted:
                 out.append(label)
@@ -233,9 +238,7 @@ class Concrete:
             self._label[Adapted(stand_in(serial, _ARGUMENT, mask))] = adapted
         for index, group in enumerate(groups):
             self._label[state_stand_in(serial, index)] = group or NO_LABELS
-        self._data: dict[Symbol, set[frozenset[Symbol]]] = {}
-        for data, index in form.selections.items():
-            self._data.setdefault((stand_in(serial, _DATA, index), 0), set()).add(data.symbols)
+        self._data = form.selections(serial)
         self._known: dict[Labels, Labels] = {}
         self._copies: dict[int, Heap] = {}
 
@@ -277,8 +280,11 @@ class Concrete:
     def _selections(self, data: Data) -> Iterable[Data]:
         for symbol in data.symbols:
             if symbol in self._data:
-                more = self.symbols(data.symbols - {symbol})
-                return [Data(data.source, more | symbols, data.role) for symbols in self._data[symbol]]
+                (given, group), role = self._data[symbol], data.role
+                more = self.symbols(data.symbols - {symbol}) if len(data.symbols) > 1 else NO_SYMBOLS
+                if role == given:  # the arguments' own data, where it was not narrowed
+                    return [x if more <= x.symbols else Data(x.source, more | x.symbols, role) for x in group]
+                return [Data(x.source, more | x.symbols, role) for x in group]
         return (Data(data.source, self.symbols(data.symbols), data.role),)
 
     def value(self, value: Value, since: int, made: frozenset[Symbol], passes: frozenset[Symbol]) -> Value:

@@ -10,7 +10,7 @@ from checks.program.engine.counter import Counter
 from checks.program.engine.extents import Extents
 from checks.program.engine.folding import span
 from checks.program.engine.labels import NO_SYMBOLS, Adapted, Data, Flag, Label, Labels, Scored, Symbol
-from checks.program.engine.paths import folder_of
+from checks.program.engine.paths import folder_of, names_files
 from checks.program.engine.values import (
     NOTHING,
     UNKNOWN,
@@ -39,6 +39,7 @@ _NO_DATA = frozenset((
     "layout",
 ))  # fmt: skip
 _CONTAINERS = ("Module", "ModuleList", "ModuleDict", "Sequential", "ParameterList", "ParameterDict")
+_WRAPPED = ("module", "_orig_mod")  # what DDP and torch.compile wrap: the machine keeps the module itself for both
 HOOK_HANDLE = "torch.utils.hooks.RemovableHandle"
 _EXACT_ITERATIONS = 6
 _EXACT_KEYS = 24  # of a dict that sums what ranks counted, entry by entry
@@ -103,6 +104,8 @@ class Access(Extents):
         for ref in value.refs:
             if isinstance(ref, Sequence) and ref.exact and not self.maybe and len(value.refs) == 1:
                 return bool(ref.items)
+            if isinstance(ref, Sequence) and len(value.refs) == 1 and any(names_files(i.labels) for i in ref.items):
+                return True  # the run had its data
             if (
                 isinstance(ref, (Instance, Function, ClassObject, ModuleRef))
                 and len(value.refs) == 1
@@ -191,8 +194,13 @@ class Access(Extents):
 
     def attribute(self, owner: Value, name: str) -> Value:
         """Return ``owner.name``."""
+        refs = owner.refs
+        if len(refs) == 1 and type(refs[0]) is Instance and not refs[0].external:
+            held = refs[0].attrs.get(name)
+            if held is not None:
+                return held
         result: Value | None = None
-        for ref in owner.refs[:4]:
+        for ref in refs[:4]:
             found = self._attribute_of(owner, ref, name)
             if found is not None:
                 result = found if result is None else join(result, found)
@@ -287,6 +295,8 @@ class Access(Extents):
             return Value(text="size")
         if ref.external == "namespace":
             return None
+        if name in _WRAPPED and is_torch(ref.cls):
+            return Value(refs=(ref,))
         return Value(refs=(Bound(Value(refs=(ref,)), None, name),))
 
     def set_attribute(self, owner: Value, name: str, value: Value) -> None:

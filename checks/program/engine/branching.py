@@ -27,7 +27,17 @@ class Branching(Statements):
             return self.block(node.body, scope)
         if truth is not None:
             return self.block(node.body if truth else node.orelse, scope)
-        return self.either([lambda: self.block(node.body, scope), lambda: self.block(node.orelse, scope)], scope, test)
+
+        alone = isinstance(node.body[-1], (ast.Continue, ast.Return)) and not node.orelse
+
+        def side(body: list[ast.stmt], holds: bool) -> Callable[[], Flow]:
+            def follow() -> Flow:
+                with self.told(node.test, holds, scope, after=alone):
+                    return self.block(body, scope)
+
+            return follow
+
+        return self.either([side(node.body, True), side(node.orelse, False)], scope, test)
 
     def either(self, branches: list[Callable[[], Flow]], scope: Scope, test: Value | None = None) -> Flow:
         """Follow several branches of which one will run; join what they leave behind."""

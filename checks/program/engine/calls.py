@@ -41,9 +41,13 @@ class Calls(Residuals):
 
     def call(self, callee: Value, args: list[Value], keywords: dict[str, Value], scope: Scope | None) -> Value:
         """Call every target that the callee may be and join the results."""
+        line = self.line
+        if len(callee.refs) == 1 and isinstance(callee.refs[0], _CALLABLE):
+            value = self._call_one(callee.refs[0], args, keywords, scope)
+            self.line = line
+            return value
         result: Value | None = None
         targets = [r for r in callee.refs if isinstance(r, _CALLABLE)][:4]
-        line = self.line
         if len(targets) > 1:
             self.maybe += 1
         for target in targets:
@@ -58,12 +62,12 @@ class Calls(Residuals):
         return self.unknown_call("", [callee, *args, *keywords.values()])
 
     def _call_one(self, target: Heap, args: list[Value], keywords: dict[str, Value], scope: Scope | None) -> Value:
-        if isinstance(target, Function):
-            return self.call_function(target, args, keywords, None)
         if isinstance(target, Bound):
             return self._call_bound(target, args, keywords)
         if isinstance(target, External):
             return self.external(target.name, args, keywords, scope)
+        if isinstance(target, Function):
+            return self.call_function(target, args, keywords, None)
         if isinstance(target, ClassObject):
             return self.instantiate(target, args, keywords)
         if isinstance(target, Partial):

@@ -11,12 +11,13 @@ import ast
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
-from checks.program.nodes import children, nodes
+from checks.program.nodes import children, nodes, of
 
 Loop = ast.For | ast.AsyncFor | ast.While
 _CURSORS, _MOVES = "_cursors", "_moves"
 _NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _CHOICES = ("min", "max")
+_READERS = (ast.Subscript, ast.While, ast.BinOp, ast.Call, ast.Tuple, ast.List)  # what may read a name as a place
 
 
 class _End(Enum):
@@ -48,8 +49,7 @@ def _find(loop: Loop) -> Iterator[tuple[str, ast.expr | None]]:
     for statement in _inside(loop.body):
         for name, value in _bindings(statement):
             bound.setdefault(name, []).append((statement, value))
-    inner = [n for n in nodes(loop) if isinstance(n, ast.Name)]
-    stored = [n.id for n in inner if isinstance(n.ctx, ast.Store)]
+    stored = [n.id for n in of(loop, (ast.Name,)) if isinstance(n.ctx, ast.Store)]
     for name, found in bound.items():
         statements = [s for s, _ in found]
         if stored.count(name) != len(found) or not all(_moves_on(name, v, loop, bound) for _, v in found):
@@ -111,7 +111,7 @@ def _moves_on(
             return True
     elif isinstance(loop, ast.While) or value.id not in {n.id for n in nodes(loop.target) if isinstance(n, ast.Name)}:
         return False
-    return any(_takes(n, name, value.id) for n in nodes(loop))
+    return any(_takes(n, name, value.id) for n in of(loop, (ast.Slice, ast.BinOp, ast.Call)))
 
 
 def _takes(node: ast.AST, begin: str, end: str) -> bool:
@@ -154,7 +154,7 @@ def _width(name: str, value: ast.expr | None) -> ast.expr | None:
 def _is_place(name: str, loop: Loop, own: list[ast.stmt]) -> bool:
     """Whether something but the moves themselves reads a name as a place: an index, a bound, an argument."""
     skip = {id(n) for s in own for n in nodes(s)} if not any(isinstance(s, ast.Assign) for s in own) else set()
-    for node in nodes(loop):
+    for node in of(loop, _READERS):
         if id(node) in skip:
             continue
         read: Iterable[ast.AST | None] = ()

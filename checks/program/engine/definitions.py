@@ -19,7 +19,7 @@ from checks.program.engine.values import (
     Value,
 )
 from checks.program.imports import foreign
-from checks.program.nodes import children, nodes
+from checks.program.nodes import children, nodes, of
 
 _SPEC = "importlib.machinery.ModuleSpec"
 _CANONICAL = {"np": "numpy", "F": "torch.nn.functional", "th": "torch"}
@@ -165,12 +165,16 @@ class Definitions(Expressions):
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Flow:
         function = Function(node, scope, node.name, None, self.file)
         function.decorators = tuple(_dotted(d) for d in node.decorator_list)
-        function.generator = _has_yield(node)
+        function.generator = self._is_generator(node)
         positional = [self.eval(d, scope) for d in node.args.defaults]
         keyword = [NONE if d is None else self.eval(d, scope) for d in node.args.kw_defaults]
         self.defaults[id(node)] = (positional, keyword)
         scope.vars[node.name] = Value(refs=(function,))
         return Flow.NEXT
+
+    def _is_generator(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        lines = [n.lineno for n in of(self.modules[self.file], (ast.Yield, ast.YieldFrom))]  # few: most files have none
+        return any(node.lineno <= line <= (node.end_lineno or line) for line in lines) and _has_yield(node)
 
     def _class(self, node: ast.ClassDef, scope: Scope) -> Flow:
         bases: list[ClassObject] = []

@@ -25,6 +25,7 @@ _BINARY = {
     "pow": "**", "power": "**", "maximum": "max", "minimum": "min", "fmax": "max", "fmin": "min", "logaddexp": "logaddexp",
     "logical_and": "&", "logical_or": "|",
 }  # fmt: skip
+_OPERATORS = frozenset([*_BINARY, "max", "min"])
 _COMPARED = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "equal": "==", "greater": ">"}
 _SYMBOLS: dict[type[ast.AST], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.BitAnd: "&", ast.BitOr: "|",
@@ -74,8 +75,10 @@ class Distributions(Methods):
 
     def _of_target(self, value: Value) -> bool:
         """Whether a value is what a fixed table says of the target."""
-        events = [self.trace.lookups[x.event] for x in value.labels if isinstance(x, Looked)]
-        return any(d.role == "y" for e in events if not (e.state or e.mixed or e.loaded) for d in e.key)
+        events = [self.trace.lookups[x.event] for x in value.labels if type(x) is Looked]
+        return bool(events) and any(
+            d.role == "y" for e in events if not (e.state or e.mixed or e.loaded) for d in e.key
+        )
 
     def _node(self, op: str, values: list[Value], detail: object = None) -> Form | None:
         """A node over operands of which one is followed already."""
@@ -190,7 +193,7 @@ class Distributions(Methods):
         elif name in _FUNCTIONS and len(args) == 1:
             share = name == "sigmoid" and not self.modules_active  # of a score: a share of one, of whatever it is made
             form = (self._made if args[0].known or share else self._node)("fn", args[:1], (_FUNCTIONS[name],))
-        elif len(args) == 2 and name in (*_BINARY, "max", "min"):
+        elif len(args) == 2 and name in _OPERATORS:
             symbol = _BINARY.get(name, name)
             form = self._node("bin", args, symbol) if self._pair(args) else None
         elif len(args) == 2 and name in _COMPARED:

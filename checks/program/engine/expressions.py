@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from checks.program.engine.access import data_of
 from checks.program.engine.counter import Counter
 from checks.program.engine.folding import span
 from checks.program.engine.labels import Flag, Scored
+from checks.program.engine.naming import Naming
 from checks.program.engine.operators import Operators
 from checks.program.engine.values import (
     MARKS,
@@ -31,7 +33,7 @@ from checks.program.engine.values import (
 _NEAR = 8  # tokens from a loop's counter; farther ones are compared by their iteration alone
 
 
-class Expressions(Operators):
+class Expressions(Naming):
     """Evaluates expressions in a scope."""
 
     def eval(self, node: ast.expr | None, scope: Scope) -> Value:
@@ -53,10 +55,14 @@ class Expressions(Operators):
         return Value(node.value) if node.value is not Ellipsis else NOTHING
 
     def _name(self, node: ast.Name, scope: Scope) -> Value:
-        value = scope.lookup(node.id)
-        if self.recordings and node.id not in scope.vars:
-            self.free_name(scope, node.id, value)
-        return self.builtin(node.id) if value is None else value
+        name = node.id
+        value = scope.vars.get(name)
+        if value is not None:
+            return value
+        value = scope.parent.lookup(name) if scope.parent is not None else None
+        if self.recordings:
+            self.free_name(scope, name, value)
+        return self.builtin(name) if value is None else value
 
     def _joined(self, node: ast.JoinedStr, scope: Scope) -> Value:
         template, parts, known = [], [], True
@@ -83,7 +89,10 @@ class Expressions(Operators):
         if truth is not None:
             return self.eval(node.body if truth else node.orelse, scope)
         self.maybe += 1
-        a, b = self.eval(node.body, scope), self.eval(node.orelse, scope)
+        with self.told(node.test, True, scope):
+            a = self.eval(node.body, scope)
+        with self.told(node.test, False, scope):
+            b = self.eval(node.orelse, scope)
         self.maybe -= 1
         self.stored_match([test, a, b])
         if any(isinstance(x, Flag) and x.name == "compared-scores" for x in test.labels):
@@ -173,7 +182,10 @@ class Expressions(Operators):
             truths = [self.truth(self.eval(test, scope)) for test in generator.ifs]
             if False not in truths:
                 exact = exact and None not in truths
-                exact = self._generate(generators, depth + 1, scope, produce) and exact
+                with ExitStack() as told:
+                    for test in generator.ifs:
+                        told.enter_context(self.told(test, True, scope))
+                    exact = self._generate(generators, depth + 1, scope, produce) and exact
             if symbol is not None:
                 self.loops.pop()
         return exact
@@ -258,7 +270,24 @@ class Expressions(Operators):
         return Value(refs=(Function(node, scope, "<lambda>", None, self.file),))
 
     def _call(self, node: ast.Call, scope: Scope) -> Value:
-        callee = self.eval(node.func, scope)
+        method = node.func
+        owner = method.value if isinstance(method, ast.Attribute) else None
+        if isinstance(owner, ast.IfExp) and self.truth(self.eval(owner.test, scope)) is None:
+            assert isinstance(method, ast.Attribute)
+            return self._call_of_either(node, owner, method.attr, scope)
+        return self._call_with(node, self.eval(node.func, scope), scope)
+
+    def _call_of_either(self, node: ast.Call, owner: ast.IfExp, name: str, scope: Scope) -> Value:
+        """``(a if test else b).method(c)``: one of two calls."""
+        results = []
+        self.maybe += 1
+        for branch, holds in ((owner.body, True), (owner.orelse, False)):
+            with self.told(owner.test, holds, scope):
+                results.append(self._call_with(node, self.attribute(self.eval(branch, scope), name), scope))
+        self.maybe -= 1
+        return join(*results)
+
+    def _call_with(self, node: ast.Call, callee: Value, scope: Scope) -> Value:
         args: list[Value] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred):

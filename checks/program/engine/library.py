@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 
 from checks.program.engine.access import data_of
 from checks.program.engine.binding import Binding
@@ -36,7 +37,7 @@ _IDENTITY = (
     "torch.compile", "DistributedDataParallel", "DDP", "torch.jit.script", "copy.copy", "torch.as_tensor", "numpy.asarray",
     "numpy.ascontiguousarray", "torch.from_numpy", "torch.nn.DataParallel", "functools.wraps", "numpy.array", "torch.tensor",
     "torch.nn.Parameter", "torch.jit.trace", "torch._dynamo.disable", "torch.compiler.disable", "torch.no_grad",
-    "mlx.core.compile", "jax.jit",
+    "mlx.core.compile", "jax.jit", "FullyShardedDataParallel", "FSDP", "peft.get_peft_model",
 )  # fmt: skip
 _FRESH = (
     "zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like", "randn", "rand", "randint",
@@ -67,6 +68,8 @@ _TAILS_WITHOUT_DATA = frozenset(
     ]
 )
 _SHELL = ("subprocess.", "os.system", "os.popen")
+_MODEL = "_fn_"  # before the last part of a function's name: the method that knows what it does
+_Model = Callable[[str, list[Value], dict[str, Value]], Value | None]
 _FETCH = re.compile(r"\b(?:curl|wget|aria2c|aws s3|gsutil|huggingface-cli|rsync|scp)\b|https?://")
 _HASHING = (ast.BitXor, ast.BitOr, ast.LShift, ast.Mod, ast.Mult)
 _HEADER = 1024  # entries of a shard's header; reading it reads no tokens
@@ -92,6 +95,8 @@ class Library(Binding):
         super().__init__(environment, steps, seconds)
         self.defaults: dict[int, tuple[list[Value], list[Value]]] = {}
         self.arguments: list[str] = []
+        named = [name for name in dir(type(self)) if name.startswith(_MODEL)]
+        self.models: dict[str, _Model] = {name.removeprefix(_MODEL): getattr(self, name) for name in named}
         self.strangers: set[str] = set()  # imported modules that are neither in the folder nor published
 
     # -- names -------------------------------------------------------------------------------------------------------
@@ -174,11 +179,11 @@ class Library(Binding):
         values = [*args, *keywords.values()]
         if tail in PLOTS:
             self.note_texts(self.trace.drawn, values)
-        handler = getattr(self, f"_fn_{tail}", None)
+        handler = self.models.get(tail)
         if handler is not None:
             result = handler(name, args, keywords)
             if result is not None:
-                return result  # type: ignore[no-any-return]
+                return result
         if name in ("file.write", "file.writelines"):
             return self._fn_save(name, [NOTHING, *args], keywords)
         if name.startswith("file."):

@@ -166,35 +166,35 @@ class Machine:
         if cached is not None and cached[0] == self.version:
             return cached[1]
         labels: set[Label] = set()
-        seen: set[int] = set()
+        seen = {heap.ident}
         stack: list[Heap] = [heap]
         while stack:
             item = stack.pop()
-            if item.ident in seen:
-                continue
-            seen.add(item.ident)
             if item.labels:
                 labels |= item.labels
-            if type(item) is Cell:
-                continue
-            if isinstance(item, Instance):
-                children: Iterable[Value] = item.attrs.values()
-            elif isinstance(item, Sequence):
-                children = item.items
-            elif isinstance(item, MappingObject):
+            kind = type(item)
+            if kind is Instance:
+                children: Iterable[Value] = item.attrs.values()  # type: ignore[attr-defined]
+            elif kind is Sequence:
+                children = item.items  # type: ignore[attr-defined]
+            elif kind is MappingObject and isinstance(item, MappingObject):
                 children = [*item.items.values(), *([item.rest] if item.rest else [])]
-            elif isinstance(item, Parameters):
-                stack.append(item.owner)
-                continue
+            elif kind is Parameters and isinstance(item, Parameters):
+                children = [Value(refs=(item.owner,))]
             else:
                 continue
             for value in children:
                 if value.labels:
                     labels |= value.labels
-                if value.refs:
-                    for ref in value.refs:
-                        if type(ref) is not Function and ref.ident not in seen:
-                            stack.append(ref)
+                for ref in value.refs:
+                    if ref.ident in seen:
+                        continue
+                    if type(ref) is Cell:  # most of them, and they hold nothing
+                        if ref.labels:
+                            labels |= ref.labels
+                    elif type(ref) is not Function:
+                        seen.add(ref.ident)
+                        stack.append(ref)
         result = frozenset(labels)
         self._state_cache[heap.ident] = (self.version, result)
         return result

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from checks.program.engine.access import data_of
+from checks.program.engine.handed import Handed
 from checks.program.engine.labels import ROUNDED, Flag, Scored, Uses
 from checks.program.engine.library import _FRESH, PLOTS
-from checks.program.engine.objects import SIZES, Objects
+from checks.program.engine.objects import SIZES
 from checks.program.engine.paths import opened
 from checks.program.engine.values import (
     NONE,
@@ -72,7 +73,7 @@ _GROWS = frozenset(["append", "add", "appendleft", "insert", "put", "extend", "u
 _COPIES = frozenset(["clone", "copy", "deepcopy"])
 
 
-class Methods(Objects):
+class Methods(Handed):
     """Method calls by name."""
 
     def method(self, owner: Value, name: str, args: list[Value], keywords: dict[str, Value]) -> Value:
@@ -91,6 +92,14 @@ class Methods(Objects):
         values = [owner, *args, *keywords.values()]
         if name in PLOTS:
             self.note_texts(self.trace.drawn, values[1:])
+        if name == "data_as":
+            return self.pointer(owner)
+        if name == "tofile":
+            self.spill(owner)
+            return NONE
+        written = self.through_pointers(name, args)
+        if written is not None:
+            return written
         strange = next((x for x in owner.labels if isinstance(x, Flag) and x.name == "foreign"), None)
         if strange is not None and not self.is_score(owner) and any(self.is_score(v) for v in values):
             return self.unread(str(strange.detail[1]), "", values)

@@ -45,4 +45,4 @@ class Residuals(Pooling):
 
 
 def _has(value: Value, name: str) -> bool:
-    return any(isinstance(x, Flag) and x.name == name for x in value.labels)
+    return bool(value.labels) and any([type(x) is Flag and x.name == name for x in value.labels])

@@ -40,9 +40,11 @@ class Statements(Moving):
 
     def _apart(self, target: ast.expr, made: ast.expr, value: Value, scope: Scope) -> Value:
         """``a, b, c = (make() for _ in range(3))``: an object for each name, where only the first and the last were made."""
+        if not isinstance(made, (ast.ListComp, ast.GeneratorExp)):
+            return value
         names = target.elts if isinstance(target, (ast.Tuple, ast.List)) else []
         ref = value.refs[0] if len(value.refs) == 1 else None
-        if not isinstance(made, (ast.ListComp, ast.GeneratorExp)) or not isinstance(ref, Sequence) or not ref.exact:
+        if not isinstance(ref, Sequence) or not ref.exact:
             return value
         if not 2 == len(ref.items) < len(names) <= _NAMES or any(isinstance(e, ast.Starred) for e in names):
             return value

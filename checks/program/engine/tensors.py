@@ -7,7 +7,7 @@ from checks.program.engine.counter import Counter
 from checks.program.engine.extents import bounds, few_of
 from checks.program.engine.folding import before
 from checks.program.engine.functions import Functions
-from checks.program.engine.labels import NO_LABELS, Adapted, Data, Flag, Labels, Looked, Scored, Uses
+from checks.program.engine.labels import NO_LABELS, NO_SYMBOLS, Adapted, Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.paths import opened
 from checks.program.engine.values import (
     MARKS,
@@ -310,6 +310,14 @@ class Tensors(Functions):
         return Value(labels=self.full_labels(args[0]), symbols=args[0].symbols, text="{}")
 
     _fn_dump = _fn_savez = _fn_savez_compressed = _fn_save_file = _fn_save
+
+    def _fn_load_dataset(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        """Documents of a hub's training split."""
+        split = keywords.get("split", NOTHING).const
+        if not isinstance(split, str) or not split.startswith("train"):
+            return None
+        self.fetched(name, [*args, *keywords.values()])
+        return Value(labels=frozenset({Data("train", NO_SYMBOLS, "")}))
 
     def _fn_BytesIO(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
         return Value(

@@ -7,6 +7,7 @@ parse is named, not guessed.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ _LEX = re.compile(
     re.S | re.M,
 )
 _LOOKS_C = re.compile(r"\b(?:void|int|float|double|size_t|u?int\d+_t|unsigned)\s*\**\s*\w+\s*\([^;{}]*\)\s*\{", re.S)
+_BODY = re.compile(r"\)\s*\{")  # what ``_LOOKS_C`` ends with, and Python hardly ever has
 _KEYWORDS = frozenset(["if", "for", "while", "switch", "return", "sizeof", "do", "else"])
 _DEPTH = 60
 
@@ -86,7 +88,7 @@ def sources(program: Program) -> list[NativeSource]:
     """All C-like code of a submission's files and string literals."""
     found = [_source(path, 1, text) for path, text in program.native.items()]
     for path, script in program.scripts.items():
-        if "{" not in script.text or not _LOOKS_C.search(script.text):
+        if not _may_hold_c(script.text):
             continue
         tree = program.trees.get(path)
         for node in nodes(tree) if tree is not None else ():
@@ -97,6 +99,12 @@ def sources(program: Program) -> list[NativeSource]:
             ):
                 found.append(_source(path, node.lineno, node.value))
     return found
+
+
+@functools.lru_cache(32)
+def _may_hold_c(text: str) -> bool:
+    """Whether a script's text has what looks like a C function; several rules ask about the same scripts."""
+    return bool(_BODY.search(text) and _LOOKS_C.search(text))
 
 
 def _source(path: str, first: int, text: str) -> NativeSource:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from checks.program.unpacking import ROOT
 from checks.program.unpacking.decoders import DECODERS
-from checks.program.unpacking.values import ROOT, Handle, Path, Refused, Unknown
+from checks.program.unpacking.values import Handle, Path, Refused, Unknown
 
 if TYPE_CHECKING:
     from checks.program.unpacking.machine import Machine

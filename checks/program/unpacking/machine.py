@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from checks.program.unpacking import library
+from checks.program.unpacking import ROOT, library
 from checks.program.unpacking.data import items
 from checks.program.unpacking.decoders import DECODERS
 from checks.program.unpacking.expressions import evaluate
 from checks.program.unpacking.values import (
     MAX_DEPTH,
     MAX_LAYER_BYTES,
-    ROOT,
     Bound,
     Code,
     Function,

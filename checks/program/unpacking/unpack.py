@@ -10,14 +10,15 @@ import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from checks.program import parse
 from checks.program.nodes import nodes, of
 from checks.program.program import EnvConstant
-from checks.program.unpacking import containers, expressions
-from checks.program.unpacking.machine import Executed, Machine
-from checks.program.unpacking.statements import STATEMENTS
-from checks.program.unpacking.values import ROOT
+from checks.program.unpacking import ROOT
+
+if TYPE_CHECKING:  # most scripts run no code but their own: then the machine is not imported
+    from checks.program.unpacking.machine import Executed, Machine
 
 #: A wrapper has few nodes beside its payload; a script with more is a program of its own that also runs code.
 _WRAPPER_NODES = 1_200
@@ -110,18 +111,32 @@ def unpack(
     if not places and not (decodes and wrapper):
         return None
     parsed: dict[str, parse.ParsedModule] = {}
-    machine = Machine(
-        files={f"{ROOT}/{name}": data for name, data in (files or {}).items()},
+    machine = _machine(path, files or {}, wrapper, parsed, None if wrapper else _leading_to(places, tree))
+    machine.run_program(tree.body, machine.main)
+    shell = wrapper and (decodes or len(nodes(tree)) <= _SHELL_NODES) and not set(places.values()) <= _LOADERS
+    return _result(text, machine, wrapper, shell, places, parsed)
+
+
+def _machine(
+    path: str,
+    files: Mapping[str, bytes],
+    wrapper: bool,
+    parsed: dict[str, parse.ParsedModule],
+    followed: frozenset[str] | None,
+) -> Machine:
+    from checks.program.unpacking import containers, expressions
+    from checks.program.unpacking.machine import Machine
+    from checks.program.unpacking.statements import STATEMENTS
+
+    return Machine(
+        files={f"{ROOT}/{name}": data for name, data in files.items()},
         script_path=f"{ROOT}/{path}",
         budget=_WRAPPER_STEPS if wrapper else _PROGRAM_STEPS,
         second_layer=lambda code: _second_layer(code, parsed),
         expressions={**expressions.EXPRESSIONS, **containers.EXPRESSIONS},
         statements=STATEMENTS,
-        followed=None if wrapper else _leading_to(places, tree),
+        followed=followed,
     )
-    machine.run_program(tree.body, machine.main)
-    shell = wrapper and (decodes or len(nodes(tree)) <= _SHELL_NODES) and not set(places.values()) <= _LOADERS
-    return _result(text, machine, wrapper, shell, places, parsed)
 
 
 def _second_layer(code: str, parsed: dict[str, parse.ParsedModule]) -> ast.Module | None:
@@ -149,7 +164,9 @@ def _running_places(tree: ast.Module) -> tuple[dict[int, str], bool]:
     plain = {""}  # names that run and decode nothing
     for node in of(tree, _NAMING):
         if isinstance(node, ast.Name):
-            name = "" if isinstance(node.ctx, ast.Store) else node.id
+            if node.id in plain or isinstance(node.ctx, ast.Store):
+                continue
+            name = node.id
         elif isinstance(node, ast.Attribute):
             name = "" if node.attr in ("eval", "marshal") else node.attr
         elif isinstance(node, ast.alias):

@@ -16,8 +16,6 @@ MAX_LAYER_BYTES = 4_000_000
 MAX_RATIO = 100
 MAX_DEPTH = 4
 MAX_VALUE_ITEMS = 8_000_000
-#: Where the folder of the submission is in the made-up file system that wrappers see.
-ROOT = "/parameter-golf/records/track/submission"
 
 
 class Refused(Exception):

@@ -13,7 +13,7 @@ from checks.rules.evaluation.byte_accounting_proof import proved
 from checks.rules.evaluation.fingerprints import Coverage, coverage, cut_elsewhere
 from checks.rules.evaluation.halves import together
 from checks.rules.evaluation.partial_val import limited, sampled
-from checks.rules.evaluation.typed_score import typed_score
+from checks.rules.evaluation.typed_score import typed_score, uncomputed
 from checks.rules.places import name_run, of_folder, of_run
 from checks.submission.log_scores import base_label
 from checks.submission.model import Run
@@ -26,6 +26,8 @@ def check(case: Case) -> Finding:
     """Check the byte count that the logs imply, and how the code counts losses and bytes."""
     say = Verdicts(CODE, Group.EVALUATION, case.rulebook)
     logs, code = by_logs(case, say), by_code(case, say) or typed_score(case, say)
+    if logs.status is Status.UNKNOWN and uncomputed(case):
+        return say.not_applicable("No script of the folder computes a score: what is claimed was made elsewhere.")
     if logs.status is Status.UNKNOWN and code is None and _no_bytes(case):
         return proved(case, say) or logs
     return together(logs, code)

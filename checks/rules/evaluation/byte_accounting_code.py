@@ -20,6 +20,7 @@ _CLEARS = (
     "Count the bytes of the original text: sum over targets of the reference byte table; leave the losses as they are."
 )
 _PIECE = ("id_to_piece", "IdToPiece", "id_to_token")
+_TELLING = frozenset([*_PIECE, "all_reduce"])
 _STRIPS = ("removeprefix", "lstrip", "replace", "strip")
 _LN2 = math.log(2.0)
 _UNITS = (1.0, _LN2, 1 / _LN2)
@@ -60,8 +61,13 @@ def by_code(case: Case, say: Verdicts) -> Finding | None:
 
 
 def _scopes(tree: ast.Module) -> Iterator[ast.Module | ast.FunctionDef]:
-    yield tree
-    yield from of(tree, (ast.FunctionDef,))
+    """The scopes that may say how many bytes a piece has, or that sum over the ranks."""
+    calls = [n for n in of(tree, (ast.Call,)) if isinstance(n.func, ast.Attribute) and n.func.attr in _TELLING]
+    if calls:
+        yield tree
+    for function in of(tree, (ast.FunctionDef,)):
+        if any(function.lineno <= call.lineno <= (function.end_lineno or 0) for call in calls):
+            yield function
 
 
 def _own(scope: ast.AST) -> Iterator[ast.AST]:

@@ -28,12 +28,33 @@ _FEW_STEPS = 256
 _CLEARS = "Score the whole validation split, as the reference does."
 
 
+def _of_training(program: Program) -> bool:
+    """Whether what is reported as a score of the validation split is of training data alone, and nothing scores the split."""
+    trace = program.trace
+    if trace is None or any(d.source == "val" for s in trace.scores.values() for d in s.targets):
+        return False
+    scores = ordering.headline_scores(program)
+    return (
+        bool(scores)
+        and all(s.targets and all(d.source == "train" for d in s.targets) for s in scores)
+        and all("val" in r.template.lower() for r in program.reports)
+    )
+
+
 def by_code(case: Case, say: Verdicts) -> Finding | None:
     """What the code behind the headline leaves out; None where nothing was found."""
     program = case.program
     if program.trace is None or not program.reports:
         return None
     reports = [ordering.report_row(program, r) for r in program.reports]
+    if _of_training(program):
+        scores = ordering.headline_scores(program)
+        rows = [row for score in scores[:2] for row in ordering.score_rows(program, score, "scores training data")]
+        return say.fail(
+            "The reported score is of training data: no validation token is scored.",
+            ordering.unique([*rows, *reports]),
+            _CLEARS,
+        )
     parts = _parts(program)
     if parts:
         where = sorted({what for _, what in parts})
@@ -237,10 +258,8 @@ def _left_out(program: Program, path: str, scope: ast.AST) -> Iterator[Evidence]
     """``wanted = y != 1`` that selects both what is summed and what is counted."""
     masks = {
         target.id: node.lineno
-        for node in nodes(scope)
-        if isinstance(node, ast.Assign)
-        and isinstance(node.value, ast.Compare)
-        and isinstance(node.value.ops[0], ast.NotEq)
+        for node in of(scope, (ast.Assign,))
+        if isinstance(node.value, ast.Compare) and isinstance(node.value.ops[0], ast.NotEq)
         for target in node.targets
         if isinstance(target, ast.Name)
         and isinstance(node.value.comparators[0], ast.Constant)

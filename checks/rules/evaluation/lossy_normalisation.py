@@ -82,24 +82,27 @@ def _excerpt(case: Case, path: str, line: int) -> str:
 
 def _lossy(tree: ast.Module) -> Iterator[tuple[int, str]]:
     functions = {n.name: n for n in of(tree, (ast.FunctionDef,))}
-    scopes: list[ast.AST] = [tree, *functions.values()]
+    lines = [n.lineno for n in of(tree, (ast.Call,)) if _encodes(n)]
+    inside = [f for f in functions.values() if any(f.lineno <= line <= (f.end_lineno or line) for line in lines)]
     for node in of(tree, (ast.keyword,)):
         if node.arg != "normalization_rule_name":
             continue
         if isinstance(node.value, ast.Constant) and str(node.value.value).endswith("_cf"):
             yield node.value.lineno, "the tokenizer folds case"
     seen: set[int] = set()
-    for scope in scopes:
+    for scope in (tree, *inside):
         assigned = of(scope, (ast.Assign,))
         for call in of(scope, (ast.Call,)):
-            if not (isinstance(call.func, ast.Attribute) and call.func.attr in _ENCODERS):
-                continue
-            if not call.args or isinstance(call.args[0], ast.Constant):
+            if not _encodes(call) or not call.args or isinstance(call.args[0], ast.Constant):
                 continue
             for line, what in _before(call.args[0], assigned, functions):
                 if line not in seen:
                     seen.add(line)
                     yield line, what
+
+
+def _encodes(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr in _ENCODERS
 
 
 def _before(

@@ -10,6 +10,10 @@ from checks.rules.evaluation.ngram_native import native_breach
 from checks.verdict import Finding, Group
 
 CODE = "ngram-target-only"
+_BYTES = (
+    " Rulings on such byte mixtures count under this code; unnormalised-mixture names what is wrong with the bytes."
+)
+_BYTE_RULINGS = ("#1835", "#2098", "#2103")
 
 
 def check(case: Case) -> Finding:
@@ -20,6 +24,7 @@ def check(case: Case) -> Finding:
     scores = {s.ident: s for s in ordering.headline_scores(program)}
     if trace is not None:
         rows = []
+        spread = False
         for blend in trace.blends:
             if blend.kind != "blend" or blend.result not in scores:
                 continue
@@ -29,6 +34,7 @@ def check(case: Case) -> Finding:
             )
             if not tables and not bytewise:
                 continue
+            spread = spread or blend.detail == "bytes-spread"
             rows.append(
                 program.evidence(blend.place, "blends the table's value into the score of the true token", "score")
             )
@@ -41,10 +47,11 @@ def check(case: Case) -> Finding:
             rows += [ordering.report_row(program, r) for r in program.reports]
             return say.fail(
                 "A probability read from a table for the true token alone is blended into its score; the blend was never "
-                "normalised over the vocabulary.",
+                "normalised over the vocabulary." + (_BYTES if spread else ""),
                 ordering.unique(rows),
                 "Gather the table's counts for every token of the vocabulary, normalise them, mix the two whole "
                 "distributions, and only then read off the true token.",
+                _BYTE_RULINGS if spread else (),
             )
     native = native_breach(case, say)
     if native is not None:
@@ -77,7 +84,8 @@ def target_lookups(case: Case, blend: BlendEvent, scores: list[ScoreEvent]) -> l
         ratio = lookup.mixed and any(
             lookup.ident in above and any(_within(trace.lookups[i], lookup) for i in below) for above, below in ratios
         )
-        if (target or ratio) and (lookup.state or lookup.mixed):
+        counted = any(trace.adapts[i].kind != "gradient" for i in lookup.state)  # learned weights are no counts
+        if (target or ratio) and (counted or lookup.mixed):
             found.append(lookup)
     return found
 

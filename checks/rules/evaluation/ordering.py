@@ -10,7 +10,7 @@ from checks.program.order import Breach, breaches, later_iteration, overlap, wit
 from checks.program.program import Program
 from checks.program.trace import AdaptEvent, Place, ReportEvent, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts
-from checks.rules.evaluation.typed_score import typed
+from checks.rules.evaluation.typed_score import typed, uncomputed
 from checks.verdict import Evidence, Finding
 
 
@@ -36,6 +36,8 @@ def undecidable(case: Case, say: Verdicts) -> Finding | None:
             )
         if typed(case):
             return say.not_applicable("The script computes no score: it prints a fixed number.")
+        if uncomputed(case):
+            return say.not_applicable("No script of the folder computes a score: what is claimed was made elsewhere.")
         absent = _absent(program)
         if absent:
             return say.unknown(
@@ -79,12 +81,32 @@ def unread(case: Case, say: Verdicts) -> Finding | None:
     labels = {x for r in program.reports for x in r.labels} | {x for s in headline_scores(program) for x in s.used}
     through = sorted({(x.line, x.detail) for x in labels if isinstance(x, Flag) and x.name == "unread"})
     if not through:
-        return None
+        return _native(case, say)
     rows = [program.at(file, line, f"hands the score to {name}", "score") for line, (file, name) in through[:4]]
     return say.unknown(
         f"The reported score passes through {through[0][1][1]}, whose code is not in the folder.",
         [*rows, *(report_row(program, r) for r in program.reports)],
         "Add the module to the folder: all code that makes the score belongs to the submission.",
+    )
+
+
+def natives(program: Program) -> frozenset[str]:
+    """Native functions that the headline's scores passed through."""
+    labels = (x for r in program.reports for x in r.labels)
+    return frozenset(str(x.detail[1]) for x in labels if isinstance(x, Flag) and x.name == "native")
+
+
+def _native(case: Case, say: Verdicts) -> Finding | None:
+    """``unknown`` where native code makes the reported score out of the model's: it is read only for known breaches."""
+    labels = (x for r in case.program.reports for x in r.labels)
+    calls = sorted({(x.line, x.detail) for x in labels if isinstance(x, Flag) and x.name == "native"})
+    if not calls:
+        return None
+    rows = [case.program.at(file, line, f"hands the score to {name}", "score") for line, (file, name) in calls[:4]]
+    return say.unknown(
+        f"The reported score is what the native function {calls[0][1][1]} makes of the model's losses; it was not followed.",
+        [*rows, *(report_row(case.program, r) for r in case.program.reports)],
+        "Mix in Python, or report the score of the model alone beside it.",
     )
 
 

@@ -14,6 +14,7 @@ from checks.rules.evaluation.fingerprints import Coverage, coverage, export_word
 from checks.rules.evaluation.halves import together
 from checks.rules.evaluation.stated_bound import stated_bound
 from checks.rules.evaluation.told_coverage import by_word
+from checks.rules.evaluation.typed_score import uncomputed
 from checks.rules.places import at, name_run, of_run
 from checks.submission.headline import lower_than_logged
 from checks.submission.model import Run, Setting
@@ -45,6 +46,8 @@ def _computed(case: Case, say: Verdicts) -> Finding:
     sample = _of_bound(case, code) if code is not None and logs.status is not Status.FAIL else None
     if sample is not None:
         return sample
+    if logs.status is Status.UNKNOWN and uncomputed(case):
+        return say.not_applicable("No script of the folder computes a score: what is claimed was made elsewhere.")
     if logs.status is Status.UNKNOWN and code is None and _uncounted(case):
         return proved(case, say) or logs
     return together(logs, code)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from checks.program.native.spread import NativeSpread, spread_losses
+from checks.program.program import Program
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
-from checks.verdict import Finding, Group
+from checks.verdict import Evidence, Finding, Group
 
 CODE = "unnormalised-mixture"
 _WHY = {
@@ -12,6 +14,7 @@ _WHY = {
     "bytes-spread": "spreads the true token's probability evenly over its bytes and mixes it there",
     "sum": "gives the tokens of the vocabulary probabilities that together make more than one",
 }
+_NATIVE = "divides the loss of the true token by the number of its bytes"
 _SUMS = "the probabilities of all tokens that could have come sum to more than one"
 
 
@@ -32,6 +35,10 @@ def check(case: Case) -> Finding:
             kinds.append(kind)
             rows.append(program.evidence(blend.place, _WHY[kind], "score"))
             rows += [program.at(*call, "calls the mixing") for call in blend.place.calls[1:][-2:]]
+        spread = spread_losses(program, ordering.natives(program))
+        if spread:
+            kinds.append("bytes-spread")
+            rows += [_row(program, s) for s in spread[:4]]
         if rows:
             rows += [ordering.report_row(program, r) for r in program.reports]
             return say.fail(
@@ -43,3 +50,10 @@ def check(case: Case) -> Finding:
     if unknown is not None:
         return unknown
     return say.passed("No unnormalised expert was found in what the headline's scores are made of.")
+
+
+def _row(program: Program, spread: NativeSpread) -> Evidence:
+    """The line of native code that spreads a loss over bytes."""
+    script = program.scripts.get(spread.source.file)
+    shown = script.display if script is not None else spread.source.file
+    return Evidence(shown, spread.line, spread.line, "", _NATIVE, spread.excerpt, "score")

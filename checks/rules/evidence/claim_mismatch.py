@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import Counted, counted
+from checks.rules.evaluation.typed_score import uncomputed
 from checks.rules.evidence import claim_support
 from checks.rules.evidence.claim_support import Support, supports
 from checks.rules.package.missing_files import not_in_scripts
@@ -32,6 +33,11 @@ def check(case: Case) -> Finding:
     if foreign := not_in_scripts(case):
         text = f"Another script than the submitted one made these numbers: {foreign.what}."
         return say.fail(text, [stated, foreign], "Add the script that ran.")
+    if uncomputed(case):
+        text = (
+            f"No script of the folder computes a score in bits per byte: the claim of {claim} was made by other code."
+        )
+        return say.fail(text, [stated], "Add the script that ran.")
     runs = counted(case)
     if runs.mean is None:
         return _no_run(case, say, runs, claim, stated)
