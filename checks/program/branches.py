@@ -132,6 +132,12 @@ def _require(test: ast.expr, holds: bool, names: set[str], result: dict[str, str
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) and holds:
         for part in test.values:
             _require(part, True, names, result)
+    elif isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or) and holds:
+        ways: list[dict[str, str]] = [{} for _ in test.values]
+        for part, way in zip(test.values, ways, strict=True):
+            _require(part, True, names, way)
+        known = [way for way in ways if way]
+        result.update(known[-1] if known else {})  # what comes last is what was added to let it run
     elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         _require(test.operand, not holds, names, result)
     elif isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.comparators[0], ast.Constant):

@@ -141,21 +141,23 @@ def _index(tree: ast.Module) -> _Index:
     out = _Index()
     for module, _ in imports(tree):
         out.modules.setdefault(module, [])
-    skipped: set[int] = set()
-    for node in of(tree, (ast.ImportFrom, ast.Expr, ast.Raise, ast.Call, ast.Constant)):
-        if isinstance(node, ast.ImportFrom) and node.module is not None:
+    for node in of(tree, (ast.ImportFrom,)):
+        if node.module is not None:
             out.modules["." * node.level + node.module] += [alias.name for alias in node.names]
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            skipped.add(id(node.value))
-        elif isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and _called(node) in _TALKING):
+    skipped = {id(node.value) for node in of(tree, (ast.Expr,)) if isinstance(node.value, ast.Constant)}
+    for node in of(tree, (ast.Raise,)):
+        skipped.update(map(id, nodes(node)))
+    for node in of(tree, (ast.Call,)):
+        called = _called(node)
+        if called in _TALKING:
             skipped.update(map(id, nodes(node)))
-        elif isinstance(node, ast.Call) and _called(node) in ("insert", "append") and node.args:
+        elif called in ("insert", "append") and node.args:
             owner = node.func.value if isinstance(node.func, ast.Attribute) else None
             out.folders += (
                 _constant_folders(node.args[-1]) if isinstance(owner, ast.Attribute) and owner.attr == "path" else []
             )
-        elif isinstance(node, ast.Constant) and id(node) not in skipped and _may_name_a_file(node.value):
-            out.strings.append(str(node.value))
+    strings = [node for node in of(tree, (ast.Constant,)) if _may_name_a_file(node.value)]
+    out.strings += [str(node.value) for node in strings if id(node) not in skipped]
     return out
 
 

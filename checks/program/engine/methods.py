@@ -100,9 +100,9 @@ class Methods(Handed):
         written = self.through_pointers(name, args)
         if written is not None:
             return written
-        strange = next((x for x in owner.labels if isinstance(x, Flag) and x.name == "foreign"), None)
-        if strange is not None and not self.is_score(owner) and any(self.is_score(v) for v in values):
-            return self.unread(str(strange.detail[1]), "", values)
+        strange = [x for x in owner.labels if type(x) is Flag and x.name == "foreign"]
+        if strange and not self.is_score(owner) and any(self.is_score(v) for v in values):
+            return self.unread(str(strange[0].detail[1]), "", values)
         if name == "sum" and (args or keywords):
             return self.row_total(owner, self.unknown_call(name, values))
         if name == "backward":

@@ -161,6 +161,8 @@ class Operators(Calls):
         """Bytes that are not read from a table: a constant added for every token, or a constant number a token."""
         if len(values) != 2 or op not in (ast.Div, ast.Mult, ast.Add):
             return NO_LABELS
+        if op is not ast.Div and values[0].known == values[1].known:
+            return NO_LABELS
         if op is ast.Div:
             if not self.is_score(values[0]):
                 return NO_LABELS
