@@ -18,6 +18,8 @@ _HELPER = re.compile(
     re.IGNORECASE,
 )
 _SCORES = re.compile(rb"bpb|bits_per_byte|val_loss|cross_entropy|\bexec\(|\brun_(?:path|module)\(", re.IGNORECASE)
+_IMPORTED = re.compile(rb"^(?:from|import)\s+(\w+)", re.MULTILINE)
+_STUB = 300  # bytes within which a script that only starts another one imports it
 _LOWER = 0.001  # bpb; more than a rounded claim differs from its log
 _WORDS = re.compile(r"[a-z]+\d*|\d+")
 
@@ -138,7 +140,10 @@ def _by_commands(
 
     One in a section of smoke tests or ablations counts less: the folder's train_gpt.py is the submission beside it.
     """
-    able = {path for path in candidates if _SCORES.search(sources.get(path, b""))} or set(candidates)
+    able = {path for path in candidates if _SCORES.search(sources.get(path, b""))}
+    named = {path.rsplit("/", 1)[-1].removesuffix(".py").encode() for path in able}
+    able |= {path for path in candidates if named & set(_IMPORTED.findall(sources.get(path, b"")[:_STUB]))}
+    able = able or set(candidates)
     seen: set[str] = set()
     for command in commands:
         path = command.script or ""

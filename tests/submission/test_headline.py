@@ -89,3 +89,10 @@ def test_a_smoke_test_by_another_script_is_no_headline() -> None:
     }
     assert choose({**files, "run.sh": "torchrun --nproc_per_node=8 train_gpt.py\n"})[0] == "train_gpt.py"
     assert choose({**files, "README.md": readme.replace("Smoke test", "Run")})[0] == "tiny.py"
+
+
+def test_a_script_that_only_starts_another_one_is_a_run() -> None:
+    stub = 'from train_gpt_human import main\n\nif __name__ == "__main__":\n    main()\n'
+    files = {"train_gpt.py": stub, "train_gpt_human.py": sample.SOURCE, "README.md": "```\npython train_gpt.py\n```\n"}
+    path, why = choose(files)
+    assert path == "train_gpt.py" and "README.md:2" in why
