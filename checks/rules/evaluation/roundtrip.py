@@ -32,6 +32,12 @@ def check(case: Case) -> Finding:
             _evidence(case, trace, raw),
             "Load the compressed file and evaluate what was loaded; report that number.",
         )
+    if raw and trace is not None and _claims_worse(case):
+        return say.unknown(
+            "The claim is worse than every score that the logs show: where the artifact was scored was not seen.",
+            _evidence(case, trace, raw),
+            "Add the script and the log of the evaluation that made the claim.",
+        )
     if raw and trace is not None:
         return say.fail(
             "The headline is a score of weights in memory; they were not read back from the artifact.",
@@ -89,6 +95,16 @@ def _beyond_the_cap(case: Case, trace: Trace, scores: list[ScoreEvent]) -> list[
         rows.append(case.program.evidence(loads[place].place, f"loads {name}", "source"))
         rows.append(at(case, run.log, line, f"{name_run(run)}: {name} has {size:,} bytes"))
     return rows
+
+
+def _claims_worse(case: Case) -> bool:
+    """Whether the claim is above all final scores of the logs: another evaluation made it, of the artifact perhaps."""
+    from checks.program.analyse import NEAR  # loads the parser
+
+    claim = case.submission.claims.val_bpb
+    shown = [s.val_bpb for r in case.submission.runs for s in r.scores if s.step is None]
+    shown += [r.val_bpb for r in case.submission.runs if r.complete and r.val_bpb is not None]
+    return claim is not None and bool(shown) and claim * (1 - NEAR) > max(shown)
 
 
 def _claimed_in_training(case: Case) -> list[Evidence]:
