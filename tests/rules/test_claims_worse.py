@@ -11,7 +11,9 @@ from checks.rulebook import load
 from checks.rules.evaluation import roundtrip
 
 
-@pytest.mark.parametrize(("claim", "worse"), [(1.8838, True), (1.8756, False), (1.876, False), (1.87, False), (None, False)])
+@pytest.mark.parametrize(
+    ("claim", "worse"), [(1.8838, True), (1.8756, False), (1.876, False), (1.87, False), (None, False)]
+)
 def test_claims_worse(claim: float | None, worse: bool) -> None:
     scores = [SimpleNamespace(val_bpb=1.9, step=100), SimpleNamespace(val_bpb=1.8756, step=None)]
     run = SimpleNamespace(scores=scores, complete=True, val_bpb=1.8756)
