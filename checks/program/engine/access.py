@@ -53,7 +53,14 @@ def refine(labels: Labels, symbols: frozenset[Symbol], role: str = "") -> Labels
     """Narrow token data to a selection: its symbols are added, its role is set where it was open."""
     if not symbols and not role:
         return labels
-    return frozenset([Data(x.source, x.symbols | symbols, x.role or role) if type(x) is Data else x for x in labels])
+    return frozenset([_refined(x, symbols, role) if type(x) is Data else x for x in labels])
+
+
+def _refined(data: Data, symbols: frozenset[Symbol], role: str) -> Data:
+    """Of training tokens the last selection is kept: to tell every sequence of them apart doubles the labels each time."""
+    if data.source == "train" and data.role != "path":
+        return Data(data.source, symbols or data.symbols, data.role or role)
+    return Data(data.source, data.symbols | symbols, data.role or role)
 
 
 @functools.lru_cache(_REMEMBERED)
