@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Iterator
 
 from checks.program.engine.counter import Counter
@@ -11,6 +10,7 @@ from checks.program.engine.extents import Extents
 from checks.program.engine.folding import span
 from checks.program.engine.labels import NO_SYMBOLS, Adapted, Data, Flag, Label, Labels, Scored, Symbol
 from checks.program.engine.paths import folder_of, names_files
+from checks.program.engine.selections import data_of, refine
 from checks.program.engine.values import (
     NOTHING,
     UNKNOWN,
@@ -43,30 +43,8 @@ _WRAPPED = ("module", "_orig_mod")  # what DDP and torch.compile wrap: the machi
 HOOK_HANDLE = "torch.utils.hooks.RemovableHandle"
 _EXACT_ITERATIONS = 6
 _EXACT_KEYS = 24  # of a dict that sums what ranks counted, entry by entry
-NO_DATA: frozenset[Data] = frozenset()
 _KNOWN_COUNT = 64
 _FEW = range(17)
-_REMEMBERED = 4096  # sets of labels: the same ones are asked about all over an expression
-
-
-def refine(labels: Labels, symbols: frozenset[Symbol], role: str = "") -> Labels:
-    """Narrow token data to a selection: its symbols are added, its role is set where it was open."""
-    if not symbols and not role:
-        return labels
-    return frozenset([_refined(x, symbols, role) if type(x) is Data else x for x in labels])
-
-
-def _refined(data: Data, symbols: frozenset[Symbol], role: str) -> Data:
-    """Of training tokens the last selection is kept: to tell every sequence of them apart doubles the labels each time."""
-    if data.source == "train" and data.role != "path":
-        return Data(data.source, symbols or data.symbols, data.role or role)
-    return Data(data.source, data.symbols | symbols, data.role or role)
-
-
-@functools.lru_cache(_REMEMBERED)
-def data_of(labels: Labels) -> frozenset[Data]:
-    """The token data among labels (not the names of the files that hold it)."""
-    return frozenset([x for x in labels if type(x) is Data and x.role != "path"]) if labels else NO_DATA
 
 
 def is_gradient(label: Label) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 
 from checks.program.engine import forms
-from checks.program.engine.access import data_of
 from checks.program.engine.distributions import Distributions
 from checks.program.engine.forms import Form
 from checks.program.engine.labels import Flag, Labels, Uses
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import Scope, Value
 
 _TURNS = ((-1, -2), (-2, -1), (2, 3), (3, 2))

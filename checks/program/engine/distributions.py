@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 
 from checks.program.engine import forms
-from checks.program.engine.access import data_of
 from checks.program.engine.forms import Form, leaf, node, number
 from checks.program.engine.labels import Adapted, Flag, Looked, Scored, Uses
 from checks.program.engine.methods import _VIEWS, Methods
 from checks.program.engine.normalisation import Broken, breaks
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import NONE, NOTHING, Scope, Value
 
 _SAME = frozenset(

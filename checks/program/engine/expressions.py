@@ -7,12 +7,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from checks.program.engine.access import data_of
 from checks.program.engine.counter import Counter
 from checks.program.engine.folding import span
 from checks.program.engine.labels import Flag, Scored
 from checks.program.engine.naming import Naming
 from checks.program.engine.operators import Operators
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import (
     MARKS,
     NONE,

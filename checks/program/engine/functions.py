@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import posixpath
 
-from checks.program.engine.access import data_of
 from checks.program.engine.extents import bounds
 from checks.program.engine.folding import before
 from checks.program.engine.items import marked
 from checks.program.engine.labels import NO_LABELS, Data, Flag, Labels, Looked, Scored
 from checks.program.engine.library import Library
 from checks.program.engine.paths import folder_of, joined
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import (
     NONE,
     NOTHING,

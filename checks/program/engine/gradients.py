@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from checks.program.engine.access import data_of, is_gradient
+from checks.program.engine.access import is_gradient
 from checks.program.engine.extents import content_of
 from checks.program.engine.labels import Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.library import _RESET
+from checks.program.engine.selections import data_of
 from checks.program.engine.tensors import Tensors
 from checks.program.engine.values import (
     NONE,

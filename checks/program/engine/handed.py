@@ -6,9 +6,9 @@ score, which passed through the function. Ranks that gather through files read b
 
 from __future__ import annotations
 
-from checks.program.engine.access import data_of
 from checks.program.engine.labels import Flag, Labels
 from checks.program.engine.objects import Objects
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import Bound, Cell, Value
 
 _MOST = 16  # arrays in one file

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from checks.program.engine.access import Access, data_of, refine
+from checks.program.engine.access import Access
 from checks.program.engine.counter import Counter
 from checks.program.engine.extents import FEWEST, content_of
 from checks.program.engine.folding import ahead
 from checks.program.engine.labels import NO_LABELS, Adapted, Data, Flag, Labels, Looked, Scored, Symbol, Uses
+from checks.program.engine.selections import data_of, refine
 from checks.program.engine.values import (
     NOTHING,
     UNKNOWN,

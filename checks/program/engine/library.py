@@ -9,9 +9,9 @@ import ast
 import re
 from collections.abc import Callable
 
-from checks.program.engine.access import data_of
 from checks.program.engine.binding import Binding
 from checks.program.engine.labels import NO_LABELS, Adapted, Data, Flag, Labels, Looked, Scored, Uses
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import (
     NOTHING,
     Cell,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from checks.program.engine.access import data_of
 from checks.program.engine.handed import Handed
 from checks.program.engine.labels import ROUNDED, Flag, Scored, Uses
 from checks.program.engine.library import _FRESH, PLOTS
 from checks.program.engine.objects import SIZES
 from checks.program.engine.paths import opened
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import (
     NONE,
     NOTHING,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from checks.program.engine.access import HOOK_HANDLE, data_of
+from checks.program.engine.access import HOOK_HANDLE
 from checks.program.engine.gradients import Gradients
 from checks.program.engine.labels import ROUNDED, Flag
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import (
     NONE,
     NOTHING,

@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from checks.program.engine.access import data_of
 from checks.program.engine.attention import unpaired
 from checks.program.engine.calls import Calls
 from checks.program.engine.extents import without_bounds
 from checks.program.engine.folding import either, fold, is_none, mask, position, shift, shift_loop
 from checks.program.engine.labels import NO_LABELS, NO_SYMBOLS, Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.paths import names_files, without_paths
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import (
     UNKNOWN,
     Absent,

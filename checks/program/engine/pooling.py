@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 
-from checks.program.engine.access import data_of
 from checks.program.engine.groups import axis_of, groups_of, moves_on, pads_the_end, tail
 from checks.program.engine.labels import Flag, Labels
 from checks.program.engine.masks import Masks
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import Mapping, Sequence, Value
 
 _GROUPED, _POOLED, _SPREAD = "groups", "pooled", "pooled-back"

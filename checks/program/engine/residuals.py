@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 
-from checks.program.engine.access import data_of
 from checks.program.engine.labels import Adapted, Data, Flag, Looked, Scored, Uses
 from checks.program.engine.pooling import Pooling
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import Value
 
 _RESIDUAL = "residual"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from checks.program.engine.access import data_of
 from checks.program.engine.counter import Counter
 from checks.program.engine.extents import bounds, few_of
 from checks.program.engine.folding import before
 from checks.program.engine.functions import Functions
 from checks.program.engine.labels import NO_LABELS, NO_SYMBOLS, Adapted, Data, Flag, Labels, Looked, Scored, Uses
 from checks.program.engine.paths import opened
+from checks.program.engine.selections import data_of
 from checks.program.engine.values import (
     MARKS,
     NONE,
