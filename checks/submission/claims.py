@@ -79,7 +79,9 @@ def read_claims(files: Mapping[str, SourceFile], title: str | None, folder: str)
     facts = _json_facts(data, where)
     readme_text = _text(readme[1], MAX_README) if readme else ""
     taken_back = no_claim.withdrawn(data) if facts["val_bpb"] is None else ""
-    scores = () if taken_back else readme_scores(readme_text, _not_own(data))
+    left_open = no_claim.said_open(data, [keys[0] for keys in _SCORE_KEYS])
+    silent = taken_back or (facts["val_bpb"] is None and left_open and no_claim.headline_open(readme_text))
+    scores = () if silent else readme_scores(readme_text, _not_own(data))
     for i, (_, line) in enumerate(scores):
         from_[f"readme_val_bpb.{i}"] = f"{readme[0]}:{line}" if readme else ""
     titled = None if taken_back else title_score(title or "")
@@ -89,7 +91,7 @@ def read_claims(files: Mapping[str, SourceFile], title: str | None, folder: str)
     elif bpb is None and titled is not None:
         bpb, from_["val_bpb"] = titled, "title"
     unclaimed = ""
-    if bpb is None and (key := taken_back or no_claim.said_open(data, [keys[0] for keys in _SCORE_KEYS])):
+    if bpb is None and (key := taken_back or left_open):
         unclaimed = f"{path}:{no_claim.line_of(text, key)}"
     elif bpb is None and readme and (line := no_claim.pending(readme_text) or no_claim.aside(readme_text, json_file)):
         unclaimed = f"{readme[0]}:{line}"

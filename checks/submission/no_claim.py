@@ -22,6 +22,7 @@ _PENDING = re.compile(
     r"(?<![a-z])(?:tbd|tba|pending|awaiting|not yet|to be determined)(?![a-z])",
     re.IGNORECASE,
 )
+_OPEN = re.compile(r"\b(?:val[_ ]?)?bpb\b[\s:=*`~]{1,8}(?:tbd|tba|pending|to be determined)(?![a-z])", re.IGNORECASE)
 _ASIDE = re.compile(r"\bnon[-_ ]?record\b", re.IGNORECASE)
 _STUDY = re.compile(
     r"\b(?:analy(?:sis|tical)|diagnostics?|negative results?|post[-_ ]?mortem|tooling)\b", re.IGNORECASE
@@ -47,8 +48,12 @@ def withdrawn(data: Mapping[str, Any]) -> str:
 
 
 def said_open(data: Mapping[str, Any], score_keys: Collection[str]) -> str:
-    """The score key of submission.json that is there and holds no number, or a zero to be filled in; empty when none."""
-    return next((k for k in score_keys if k in data and (not data[k] or isinstance(data[k], str))), "")
+    """The score key of submission.json that is there and holds no score: a null, a word, 0 or -1; empty when none does."""
+    return next((k for k in score_keys if k in data and _no_score(data[k])), "")
+
+
+def _no_score(value: object) -> bool:
+    return not value or isinstance(value, str) or (isinstance(value, int | float) and value < 0)
 
 
 def line_of(text: str, key: str) -> int:
@@ -63,6 +68,11 @@ def pending(readme: str) -> int:
         if _PENDING.search(line[:_MAX_LINE]):
             return number
     return 0
+
+
+def headline_open(readme: str) -> bool:
+    """Whether the top of a README leaves its score open ("val_bpb: TBD"): the numbers below it are of something else."""
+    return any(_OPEN.search(line[:_MAX_LINE]) for line in readme.split("\n", _TOP_LINES)[:_TOP_LINES])
 
 
 def aside(readme: str, claimed: object) -> int:

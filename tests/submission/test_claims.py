@@ -165,6 +165,12 @@ OLD_README = "# Old\n\nRetracting the reported 1.13112 BPB.\n"
         ({"name": "x", "val_bpb": None}, "", "submission.json:3", False),
         ({"name": "x", "val_bpb": "TBD"}, "", "submission.json:3", False),
         ({"name": "x", "val_bpb": 0.0}, "", "submission.json:3", False),
+        (
+            {"name": "x", "val_bpb": -1},
+            "# x\n\n**val_bpb: TBD** (3 seeds)\n\nScreened: val_bpb=1.3004\n",
+            "submission.json:3",
+            False,
+        ),
         ({}, "# x\n\n**val_bpb**: _pending H100 validation_\n", "README.md:3", False),
         (
             None,
@@ -185,6 +191,7 @@ def test_an_author_who_says_that_there_is_no_score(data: Any, readme: str, where
     [
         ({"status": "retracted", "val_bpb": 1.13}, ""),
         ({"name": "x", "val_bpb": None}, "**val_bpb: 1.0820** (3-seed mean)"),
+        ({"name": "x", "val_bpb": -1}, "Status: pending review\n\n**val_bpb: 1.0820** (3-seed mean)"),
         ({"name": "x"}, "A model."),
         ({"name": "x"}, "A non-record analysis of caches."),
         (None, "A non-record run on one GPU."),
