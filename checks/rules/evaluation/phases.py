@@ -22,6 +22,9 @@ READS = ("train-read", "model")
 _CAP = re.compile(
     r"max_wallclock|wallclock_(?:cap|limit|ms|seconds)|time_(?:limit|budget|cap)|max_(?:train_)?(?:seconds|time)", re.I
 )
+_HOOKED = re.compile(
+    r"register_(?:module_)?(?:full_)?(?:forward|backward)_(?:pre_)?hook|\.forward\s*=[^=]|setattr\([^\n]*forward"
+)
 _CLOCK = re.compile(r"perf_counter|monotonic|time\.time|wallclock|deadline|elapsed")
 
 
@@ -158,6 +161,33 @@ def read_after(program: Program, position: int) -> list[CallEvent]:
     loops = training_loops(program) - _after_the_clock(program, position)
     reads = [c for c in program.trace.calls if c.at > position and c.name in READS and from_train(c.data)]
     return [c for c in reads if not loops & {loop for loop, _ in c.loops}]
+
+
+def thrown_away(program: Program, reads: list[CallEvent]) -> bool:
+    """Whether all that reads of training tokens feed is a forward pass that leaves nothing behind.
+
+    The call of the model is a statement by itself, no hook and no replaced ``forward`` can have kept what passed, and
+    afterwards nothing outside that pass reads values of training tokens or is fitted on them.
+    """
+    trace = program.trace
+    models = [r for r in reads if r.name == "model"]
+    if trace is None or not models or not all(_is_statement(program, r.place) for r in models):
+        return False
+    if any(_HOOKED.search(s.text) for s in program.scripts.values()):
+        return False
+    passes = {(r.place.file, r.place.line) for r in models}
+    start = min(r.at for r in reads)
+    used = [c for c in trace.calls if c.at >= start and c.name == "train-derived" and not passes & {*c.place.calls}]
+    return not used and not any(a.at >= start and from_train(a.data) for a in trace.adapts.values())
+
+
+def _is_statement(program: Program, place: Place) -> bool:
+    """Whether a call's result goes nowhere: a statement by itself, and the only one of its line."""
+    tree = program.trees.get(place.file)
+    kinds = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)
+    nodes = of(tree, kinds) if tree is not None else ()
+    found = [n for n in nodes if n.lineno <= place.line <= (n.end_lineno or n.lineno)]
+    return bool(found) and all(isinstance(n, ast.Expr) and isinstance(n.value, ast.Call) for n in found)
 
 
 def _after_the_clock(program: Program, position: int) -> set[int]:

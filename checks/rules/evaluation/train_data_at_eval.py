@@ -39,7 +39,7 @@ def check(case: Case) -> Finding:
     reads = phases.read_after(case.program, end[0]) if end is not None else []
     first = phases.first_score(case.program)
     reads = [r for r in reads if first is None or r.at <= first.at]
-    if reads and end is not None:
+    if reads and end is not None and not phases.thrown_away(case.program, reads):
         return _by_clock(case, say, reads, end[1])
     unknown = ordering.undecidable(case, say)
     if unknown is not None:
@@ -56,6 +56,9 @@ def check(case: Case) -> Finding:
         return say.passed(
             "Under the effective configuration no training loop precedes the headline, nor does evaluation train."
         )
+    if reads:
+        what = "After the training loop the model runs on training tokens, and nothing keeps what that gave."
+        return say.passed(what, ordering.unique([*_reads(case, reads), *_loop(case, end[1])]))
     return say.passed("No training data is read after the training loop.", _loop(case, end[1]))
 
 
