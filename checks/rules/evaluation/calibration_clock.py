@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from checks.rules.base import Case
 from checks.rules.counted import counted
-from checks.rules.places import name_run, of_run
+from checks.rules.places import MAX_LINE, name_run, of_run
 from checks.submission.model import Run
 from checks.verdict import Evidence, Status
 
@@ -17,6 +17,8 @@ _RESERVE_SETTING = re.compile(
     r"(?:GPTQ|CALIB|QUANT|HESS|EXPORT|WALLCLOCK|TIME)\w*RESERVE|RESERVE\w*(?:_S|_MS|_SECONDS)?$"
 )
 _STEPS_SETTING = re.compile(r"(?:NUM_|MAX_|TRAIN_|TOTAL_)*(?:ITERATIONS|ITERS|STEPS)$")
+_WORD = re.compile(r"[A-Za-z]+(?:_[A-Za-z0-9]+)+")  # of two parts: prose and numbers tell nothing
+_LOG_LIMIT = 4_000_000
 _FEW_STEPS = 10  # a tenth of the script's own number of steps may end long before the clock
 _CAP_SETTING = re.compile(r"WALLCLOCK|TRAIN_(?:TIME|SECONDS|BUDGET)|TIME_(?:LIMIT|BUDGET)")
 
@@ -43,6 +45,33 @@ def decide(case: Case, code: str) -> Decision:
     worst = min(decisions, key=lambda d: order.index(d.status))
     others = [e for d in decisions if d is not worst and d.status is worst.status for e in d.evidence]
     return Decision(worst.status, worst.reason, (*worst.evidence, *others))
+
+
+def foreign(case: Case) -> list[Evidence]:
+    """Lines of the clock and of the score, where no log that tells a time can have been printed by the folder's scripts.
+
+    Both lines hold a word (``step_avg``) that no script spells; a script that could not be read may spell any.
+    """
+    scripts = case.program.scripts.values()
+    runs = _relevant(case)
+    if not runs or any(s.error or (s.packed and "unpacked" not in s.display) for s in scripts):
+        return []
+    rows: list[Evidence] = []
+    for run in runs:
+        lines = [_stop_line(run), run.lines.get("val_bpb", 0)]
+        words = [dict.fromkeys(_WORD.findall(_text(case, run, line))) for line in lines]
+        unknown = [[w for w in found if not any(w in s.text for s in scripts)] for found in words]
+        if run.source_matches or not all(unknown):
+            return []
+        rows += [_line(case, run, n, f"no script holds {w[0]!r}", "clock") for n, w in zip(lines, unknown, strict=True)]
+    return rows[:4]
+
+
+def _text(case: Case, run: Run, line: int) -> str:
+    """A line of a log, at most ``MAX_LINE`` letters; empty where it has none of that number."""
+    file = case.submission.files.get(run.log)
+    rows = file.read(_LOG_LIMIT).split(b"\n") if file is not None and line else []
+    return rows[line - 1][:MAX_LINE].decode("utf-8", "replace") if 0 < line <= len(rows) else ""
 
 
 def _relevant(case: Case) -> list[Run]:

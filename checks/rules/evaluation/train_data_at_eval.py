@@ -78,6 +78,13 @@ def _training_not_found(case: Case) -> list[Evidence]:
 
 
 def _by_clock(case: Case, say: Verdicts, reads: list[CallEvent], loop: Place) -> Finding:
+    if foreign := calibration_clock.foreign(case):
+        return say.unknown(
+            "Training data is read after the training loop; the log whose clock would decide has words in its lines of "
+            "the stop and of the score that no script of the folder holds: another script printed it.",
+            ordering.unique([*_reads(case, reads), *foreign, *_loop(case, loop)]),
+            "Attach the logs of the submitted script.",
+        )
     decided = calibration_clock.decide(case, CODE)
     rows = [*_reads(case, reads), *decided.evidence[:3], *_loop(case, loop)]
     rows = ordering.unique(rows)
