@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -28,6 +29,8 @@ WORDS = [
     "hints ",
     "code:",
     "size ",
+    "hessian",
+    "hessian_a",
 ]
 MODULES = (log_lines, log_pairs, log_scores, log_run, readme_claims)
 ANCHORED = {"_PREFIX", "STEP", "BLOCK_SETTING", "_MEAN_ROW", "_ADAPTIVE"}
@@ -38,11 +41,13 @@ PATTERNS += [(name, p) for name, p in log_mechanisms._MECHANISMS]
 @pytest.mark.parametrize(("name", "pattern"), PATTERNS, ids=[name for name, _ in PATTERNS])
 def test_bounded(name: str, pattern: re.Pattern[str]) -> None:
     apply = pattern.match if name in ANCHORED or name.islower() else pattern.search
-    slowest = 0.0
     for word in WORDS:
         for other in ("", ":", "1", "a"):
             line = ((word + other) * log_lines.MAX_LINE)[: log_lines.MAX_LINE]
-            begin = time.process_time()
-            apply(line)
-            slowest = max(slowest, time.process_time() - begin)
-    assert slowest < 0.1  # quadratic ones took seconds
+            assert min(_seconds(apply, line) for _ in range(2)) < 0.5, line[:40]  # quadratic ones took seconds
+
+
+def _seconds(apply: Callable[[str], object], line: str) -> float:
+    begin = time.process_time()
+    apply(line)
+    return time.process_time() - begin
