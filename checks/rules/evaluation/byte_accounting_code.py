@@ -13,6 +13,7 @@ from checks.program.nodes import children, nodes, of
 from checks.program.program import Program
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
+from checks.rules.evaluation.quadrature import quadrature_weight
 from checks.verdict import Evidence, Finding
 
 _MARK = "▁"
@@ -118,6 +119,8 @@ def _scaled(program: Program) -> Iterator[Miscount]:
                     yield Miscount(file, flag.line, f"divides nats by {constant:.4f}, where ln 2 is {_LN2:.4f}")
                 continue
             if 0.9 <= constant <= 1.1:
+                if quadrature_weight(program.trees.get(file), flag.line):
+                    continue
                 word = "multiplies" if op == "*" else "divides"
                 yield Miscount(file, flag.line, f"{word} the loss by {constant:g} before it is reported")
             elif op == "/" and 1.5 < constant < 8 and constant != int(constant):
