@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from checks.program import branches, order, parse, source
+from checks.program.derived import with_derived
 from checks.program.engine.interpreter import Interpreter
 from checks.program.environment import environment as read_environment
 from checks.program.imports import former_names, local_files
@@ -106,7 +107,7 @@ def _read(path: str, files: Mapping[str, bytes]) -> tuple[Script, ast.Module | N
             except parse.Unparsable as error:
                 return Script(path, display, True, text, str(error)), None, modules
     script = Script(
-        path, display, packed, text, error_text, (*settings, *read_environment(tree)), read_imports(tree),
+        path, display, packed, text, error_text, with_derived(tree, (*settings, *read_environment(tree))), read_imports(tree),
         tuple(local_files(tree, files, path)), layers, tuple(unpacked.unresolved) if unpacked is not None else (),
     )  # fmt: skip
     return script, tree, modules
@@ -245,12 +246,17 @@ def final_label(runs: Sequence[Run], claimed: Sequence[float]) -> str:
         values = by_label[label]
         return min(abs(v - claim) / claim for v in (*values, sum(values) / len(values)))
 
+    def worse_and_farther(label: str) -> bool:
+        return min(by_label[label]) > min(by_label[last]) and distance(label, claimed[0]) > distance(last, claimed[0])
+
     chosen = last
     others = [label for label in by_label if label == last or not label.startswith("step")]
     for claim in claimed:  # the first ones count most: submission.json, then the title and the README's numbers
         near = {label: d for label in others if (d := distance(label, claim)) <= NEAR}
         if last in near:
             break
+        # a worse number than the last score, farther from the first claim as well: another evaluation's (#893)
+        near = {k: d for k, d in near.items() if not last or not worse_and_farther(k)}
         if near:
             chosen = min(near, key=lambda label: (round(near[label], 4), not label.endswith("exact")))
             break

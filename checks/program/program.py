@@ -16,12 +16,14 @@ class EnvConstant:
     """``int(os.environ.get(NAME, default))`` in a script: the default as text, and its line.
 
     ``known`` is False when the default is computed, missing, or not the same everywhere: the code decides then.
+    ``derived``: what the script prints under this name is a number that it computes from the setting.
     """
 
     name: str
     default: str
     line: int
     known: bool = True
+    derived: bool = False
 
 
 @dataclass(frozen=True)

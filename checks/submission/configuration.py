@@ -77,7 +77,8 @@ def _setting(
 ) -> Setting:
     default = constant.default if constant else None
     default_from = f"{script or 'script'}:{constant.line}" if constant else ""
-    witnesses = [(_as_environment(value, default), place) for value, place in _logged(name, runs, default)]
+    logged = () if constant is not None and constant.derived else _logged(name, runs, default)
+    witnesses = [(_as_environment(value, default), place) for value, place in logged]
     if command is not None and name in command.environment:
         line = command.lines.get(name, command.line)
         witnesses.append((command.environment[name], f"{command.file}:{line}"))

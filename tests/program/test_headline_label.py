@@ -29,10 +29,16 @@ SIDE = (
         ((0.1952, 1.0906), "two_pass_exact"),
         ((2.5, 1.0906), "legal_ttt_exact"),
         ((2.5, 2.6), "two_pass_exact"),
+        ((0.2841, 1.0991), "two_pass_exact"),
     ],
 )
 def test_the_foremost_claim_picks_the_label(claimed: tuple[float, ...], label: str) -> None:
     assert final_label(SIDE, claimed) == label
+
+
+def test_a_better_number_of_a_later_claim_is_the_headline() -> None:
+    runs = (run(("mixture", 0.979), ("quantized_sliding", 1.0698)),)
+    assert final_label(runs, (1.0598, 0.979)) == "mixture"
 
 
 def report(line: int, template: str) -> ReportEvent:

@@ -46,6 +46,7 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
     runs = behind_claim(case)
     if not runs:
         return say.not_applicable("No complete run counts, so there is no score to recompute.")
+    runs = tuple(_with_loss(case, r) for r in runs)
     found = [(r, coverage(r, case.rulebook)) for r in (*runs, *_lower_finals(runs))]
     wrong = [(r, c, miss) for r, c in found if (miss := _miscount(case, c)) is not None]
     apart = _of_two_evaluations(case, wrong)
@@ -104,6 +105,16 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
         [_pair(case, run, cover)],
         "Log the number of validation tokens and prove the byte count of the tokenizer.",
     )
+
+
+def _with_loss(case: Case, run: Run) -> Run:
+    """The run as the log has it that prints a loss beside the very same exact score, where its own log prints none."""
+    if run.val_loss is not None or run.val_bpb is None:
+        return run
+    same = [
+        (r, s) for r in case.submission.runs for s in r.scores if s.val_loss and s.exact and s.val_bpb == run.val_bpb
+    ]
+    return with_score(*same[0]) if same else run
 
 
 def _few_tokens(case: Case, runs: tuple[Run, ...]) -> tuple[int, str] | None:
