@@ -15,7 +15,7 @@ from checks.program.program import Program
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation.bpb_accounting import by_logs
 from checks.rules.registry import rules
-from checks.submission.model import Claims, PullRequest, Run, SourceFile, Submission
+from checks.submission.model import Claims, PullRequest, Run, Score, SourceFile, Submission
 from checks.verdict import Finding, Group, Status
 from tests.rules import pages
 from tests.rules.test_pages import pull_request
@@ -104,6 +104,17 @@ def test_bytes_of_an_unknown_tokenizer_are_weighed_with_its_token_count(share: f
     case = Case(submission, PullRequest("."), Program(), book)
     finding = by_logs(case, Verdicts("bpb-accounting", Group.EVALUATION, book))
     assert finding.status is status and f"{share:.1%} of the canonical bytes" in finding.summary
+
+
+@pytest.mark.parametrize(("other", "status"), [(0.02351826, Status.PASS), (0.0236, Status.UNKNOWN)])
+def test_a_loss_beside_the_same_exact_score_in_another_log_counts(other: float, status: Status) -> None:
+    book = rulebook.load()
+    head = Run("seed42.log", val_bpb=0.02351826, val_tokens=62_021_632, complete=True)
+    pair = Score("sliding_exact", 9, other, val_loss=other * math.log(2) * 2.4359, exact=True)
+    detail = Run("detail.log", scores=(pair,), val_tokens=62_021_632)
+    submission = Submission("x", None, {}, claims=Claims(val_bpb=0.0235), runs=(head, detail))
+    case = Case(submission, PullRequest("."), Program(), book)
+    assert by_logs(case, Verdicts("bpb-accounting", Group.EVALUATION, book)).status is status
 
 
 def judged(old: str = "", new: str = "", shape: str = SHAPE) -> Finding:

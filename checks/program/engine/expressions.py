@@ -216,7 +216,8 @@ class Expressions(Naming):
             )
             counted = any(isinstance(x, Flag) and x.name == "header" for p in parts for x in p.labels)
             split = None if counted else self._split(node)  # the tokens of a shard, as its header counts them
-            symbols = span(parts[0], self.of_now(merge_symbols(parts))) if node.lower else merge_symbols(parts)
+            ends = parts[:-1] if node.step is not None else parts  # how far apart places nothing
+            symbols = span(parts[0], self.of_now(merge_symbols(ends))) if node.lower else merge_symbols(ends)
             labels = merge_labels(parts) | cut
             if len(parts) == 1 and node.upper is not None and isinstance(parts[0].const, int) and parts[0].const > 1:
                 labels = labels | {Flag("head", node.lineno, parts[0].const)}
