@@ -89,6 +89,7 @@ CODE_SIZE = re.compile(
     rf"Code size\s*(?:\(?\s*(uncompressed|compressed|raw|minified|lzma)[^):]*\)?)?\s*:\s*({INT})\s*bytes", re.I
 )
 TOKENIZER = re.compile(r"\bfineweb_(\d{3,6})_bpe\.model\b")
+VAL_DOCUMENTS = re.compile(rf"(?<![\w/.,])({INT}) val(?:idation)? doc(?:ument)?s\b", re.I)
 VAL_TOKENS = re.compile(
     rf"(?:\b(?:val|eval|validation)[_ ]tokens\s*[:=]|val_loader:\S*.{{0,300}}?\btokens\s*[:=]"
     rf"|fineweb_val\S{{0,80}}\s+tokens\s*[:=])\s*({INT})\b|\bVal(?:idation)?:\s*({INT}) tokens\b"

@@ -10,7 +10,7 @@ from checks.rules.base import Case, Verdicts
 from checks.rules.counted import behind_claim, finals, with_score
 from checks.rules.evaluation.byte_accounting_code import by_code
 from checks.rules.evaluation.byte_accounting_proof import proved
-from checks.rules.evaluation.fingerprints import Coverage, coverage, cut_elsewhere
+from checks.rules.evaluation.fingerprints import Coverage, coverage, cut_elsewhere, documents_left_out
 from checks.rules.evaluation.halves import together
 from checks.rules.evaluation.partial_val import limited, sampled
 from checks.rules.evaluation.typed_score import typed_score, uncomputed
@@ -94,7 +94,12 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
         )
         least = 1 - float(case.rulebook.rule("partial-val").numbers["export_tolerance"])
         if least < share < 1:
-            return say.warn(f"{what}: too few, which only makes the score worse.", [_pair(case, run, cover)])
+            why = (
+                "too few, as are the documents that the log counts: text is left out"
+                if documents_left_out(cover, case.rulebook)
+                else "too few, which makes the score worse unless text is left out"
+            )
+            return say.warn(f"{what}: {why}.", [_pair(case, run, cover)])
         return say.unknown(
             f"{what}: whether the bytes or the text differ is not told.",
             [_pair(case, run, cover)],

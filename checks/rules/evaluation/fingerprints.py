@@ -20,7 +20,8 @@ class Coverage:
     ``by_tokens`` and ``by_ratio`` are the exports that its token count and its bytes per token fit; ``named`` is that
     of the tokenizer whose file the log names, by the name that the organisers gave it. ``share`` is the
     part of the validation tokens that was loaded (by the export that the ratio fits), ``byte_share`` the counted bytes
-    over the canonical ones; None where the log does not say.
+    over the canonical ones, ``documents`` the most validation
+    documents that the log counts; None where the log does not say.
     """
 
     tokens: int | None
@@ -30,6 +31,7 @@ class Coverage:
     share: float | None
     byte_share: float | None
     named: Fingerprint | None = None
+    documents: int | None = None
 
 
 def coverage(run: Run, rulebook: Rulebook) -> Coverage:
@@ -53,7 +55,7 @@ def coverage(run: Run, rulebook: Rulebook) -> Coverage:
     some = ratio or _other_ratio(run)
     byte_share = tokens * some / canonical if tokens and some else None
     named = next((f for f in rulebook.fingerprints if f.name == run.details.get("tokenizer")), None)
-    return Coverage(tokens, ratio, by_tokens, by_ratio, share, byte_share, named)
+    return Coverage(tokens, ratio, by_tokens, by_ratio, share, byte_share, named, run.details.get("val_documents"))
 
 
 def export_words(cover: Coverage) -> str:
@@ -65,6 +67,18 @@ def export_words(cover: Coverage) -> str:
     if least <= cover.tokens <= most:
         return f"the export of {known.name}"
     return f"close to the export of {known.name} ({most:,})"
+
+
+def documents_left_out(cover: Coverage, rulebook: Rulebook) -> bool:
+    """Whether an unknown tokenizer's log counts too few documents, and its bytes are as well too few: both are told.
+
+    Too few bytes alone may be bytes that the table misses, and a count of documents alone that of a step on the way.
+    """
+    least = 1 - float(rulebook.rule("partial-val").numbers["fail_share"])
+    whole = int(rulebook.constants["validation_documents"])
+    if cover.by_tokens is not None or cover.by_ratio is not None or cover.byte_share is None or not cover.documents:
+        return False
+    return cover.byte_share < least and cover.documents < least * whole
 
 
 def fewest_tokens(rulebook: Rulebook) -> int:

@@ -10,7 +10,7 @@ from checks.rules.counted import behind_claim
 from checks.rules.evaluation import ordering
 from checks.rules.evaluation.coverage_code import by_code
 from checks.rules.evaluation.coverage_proof import proved
-from checks.rules.evaluation.fingerprints import Coverage, coverage, export_words, fewest_tokens
+from checks.rules.evaluation.fingerprints import Coverage, coverage, documents_left_out, export_words, fewest_tokens
 from checks.rules.evaluation.halves import together
 from checks.rules.evaluation.stated_bound import stated_bound
 from checks.rules.evaluation.told_coverage import by_word
@@ -81,6 +81,20 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
         return (say.warn if slight else say.fail)(
             f"{len(short)} of {len(runs)} runs load {cover.tokens:,} validation tokens, {share:.1%} of the split.",
             [_tokens(case, r, c) for r, c, _ in short],
+            clears,
+        )
+    if fewer := [(r, c) for r, c in found if documents_left_out(c, case.rulebook)]:
+        run, cover = min(fewer, key=lambda row: row[1].documents or 0)
+        return say.fail(
+            f"The log counts {cover.documents:,} validation documents of {case.rulebook.constants['validation_documents']:,}, "
+            f"and the bytes scored are {cover.byte_share:.1%} of the split's.",
+            [
+                of_run(
+                    case, run, "val_documents", f"{name_run(run)}: {cover.documents:,} validation documents", "source"
+                ),
+                *(_tokens(case, r, c) for r, c in fewer),
+                of_run(case, run, "val_bpb", f"{name_run(run)}: {cover.ratio or 0:.4f} bytes per token", "report"),
+            ],
             clears,
         )
     if sample := sampled(case, runs):
