@@ -147,9 +147,9 @@ class RunBuilder:
         if "tokens" in lower:
             facts.first_integer("val_tokens", pat.VAL_TOKENS, number, line)
         if "doc" in lower and (documents := pat.VAL_DOCUMENTS.search(line)):
-            count = pat.integer(documents[1]) or 0
-            if count > facts.details.get("val_documents", 0):  # counts on the way are smaller
-                facts.detail("val_documents", count, number)
+            counted = pat.integer(documents[1]) or 0
+            if counted > facts.details.get("val_documents", 0):  # counts on the way are smaller
+                facts.detail("val_documents", counted, number)
         if "windows" in lower and "val_tokens" not in facts.values and (windows := pat.WINDOWS.search(line)):
             count, stride = pat.integer(windows[1]), pat.integer(windows[2])
             facts.set("val_tokens", count * stride if count and stride else None, number)
