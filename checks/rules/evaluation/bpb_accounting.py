@@ -14,7 +14,7 @@ from checks.rules.evaluation.fingerprints import Coverage, coverage, cut_elsewhe
 from checks.rules.evaluation.halves import together
 from checks.rules.evaluation.partial_val import limited, sampled
 from checks.rules.evaluation.typed_score import typed_score, uncomputed
-from checks.rules.places import name_run, of_folder, of_run
+from checks.rules.places import name_run, of_claim, of_folder, of_run
 from checks.submission.log_scores import base_label
 from checks.submission.model import Run
 from checks.verdict import Evidence, Finding, Group, Status
@@ -45,7 +45,7 @@ def by_logs(case: Case, say: Verdicts) -> Finding:
     """
     runs = behind_claim(case)
     if not runs:
-        return say.not_applicable("No complete run counts, so there is no score to recompute.")
+        return _by_claim(case, say) or say.not_applicable("No complete run counts, so there is no score to recompute.")
     runs = tuple(_with_loss(case, r) for r in runs)
     found = [(r, coverage(r, case.rulebook)) for r in (*runs, *_lower_finals(runs))]
     wrong = [(r, c, miss) for r, c in found if (miss := _miscount(case, c)) is not None]
@@ -122,6 +122,31 @@ def _with_loss(case: Case, run: Run) -> Run:
     return with_score(*same[0]) if same else run
 
 
+def _by_claim(case: Case, say: Verdicts) -> Finding | None:
+    """A warning where no log counts and the stated val_loss and val_bpb fit no known tokenizer; None where they do.
+
+    The two may be of two evaluations, and the tokenizer the author's own: what is only stated does not fail.
+    """
+    claims = case.submission.claims
+    if claims.val_bpb is None or claims.val_loss is None or claims.val_bpb <= 0 or _own_tokenizer(case):
+        return None
+    ratio = claims.val_loss / (claims.val_bpb * math.log(2))
+    stated = Run("", val_bpb=claims.val_bpb, val_loss=claims.val_loss, bytes_per_token=ratio)
+    cover = coverage(stated, case.rulebook)
+    if cover.ratio is None or cover.by_ratio is not None:
+        return None
+    return say.warn(
+        f"The stated val_loss {claims.val_loss} and val_bpb {claims.val_bpb} imply {cover.ratio:.4f} bytes per token, "
+        "no known tokenizer's, and no log of a complete run is there to check them with.",
+        [of_claim(case, fact, f"claims {fact} {getattr(claims, fact)}") for fact in ("val_loss", "val_bpb")],
+        "Attach the logs; state val_loss and val_bpb of the same evaluation.",
+    )
+
+
+def _own_tokenizer(case: Case) -> bool:
+    return any(f.lower().endswith((".model", ".vocab")) for f in case.submission.files)
+
+
 def _few_tokens(case: Case, runs: tuple[Run, ...]) -> tuple[int, str] | None:
     """How many tokens a limit or a sample left to be scored, and what says so."""
     if sample := sampled(case, runs):
@@ -169,9 +194,8 @@ def _of_another(case: Case, cover: Coverage) -> bool:
     """Whether the log counts no tokens and the ratio is that of another tokenizer, far from the one that the log names."""
     if cover.tokens is not None or cover.named is None or cover.by_ratio is None:
         return False
-    own_file = any(f.lower().endswith((".model", ".vocab")) for f in case.submission.files)
     apart = abs(cover.by_ratio.bytes_per_token / cover.named.bytes_per_token - 1)
-    return not own_file and apart > float(case.rulebook.rule(CODE).numbers["most_bytes"]) - 1
+    return not _own_tokenizer(case) and apart > float(case.rulebook.rule(CODE).numbers["most_bytes"]) - 1
 
 
 def _of_two_evaluations(case: Case, wrong: Sequence[tuple[Run, Coverage, _Miscount]]) -> list[tuple[Run, Coverage]]:
