@@ -97,3 +97,29 @@ def test_an_evaluation_by_itself_is_followed_back_to_the_training() -> None:
     assert phases.training_end(program(ORDERED, only, (evaluated,))) is None
     found = program(ORDERED, only, (evaluated, trained))
     assert phases.training_end(found) is not None and found.inferred == {"EVAL_ONLY": "0"}
+
+
+@pytest.mark.parametrize("bar", ["tqdm(range(1, 4001), desc='Training')", "tqdm(iterable=range(4000))", "trange(4000)"])
+def test_a_bar_of_progress_in_a_variable_is_the_loop_that_it_draws(bar: str) -> None:
+    """A compile warm-up before such a loop is not where training ends."""
+    text = LOAD + textwrap.dedent(f"""
+        from tqdm import tqdm, trange
+
+        model, batches = GPT(), load("fineweb_train_*.bin")
+        opt, val = torch.optim.AdamW(model.parameters()), load("fineweb_val_*.bin")
+        for _ in range(20):
+            model(batches[:1024], batches[1:1025]).backward()
+            opt.step()
+        bar = {bar}
+        for step in bar:
+            if step % 500 == 0:
+                evaluate(model, val)
+            model(batches[:1024], batches[1:1025]).backward()
+            opt.step()
+        bar.close()
+        evaluate(model, val)
+        """)
+    found = analyse(front({"train_gpt.py": text.encode()}, "train_gpt.py"), {})
+    end = phases.training_end(found)
+    assert end is not None and text.splitlines()[end[1].line - 1] == "for step in bar:"
+    assert not phases.read_after(found, end[0])

@@ -118,7 +118,16 @@ class Functions(Library):
             labels = labels | {Flag("mixed-key", self.line, self.file)}
         return Value(labels=labels, symbols=args[0].symbols if args else frozenset())
 
-    _fn_tuple = _fn_deque = _fn_reversed = _fn_ModuleList = _fn_ParameterList = _fn_tqdm = _fn_list
+    _fn_tuple = _fn_deque = _fn_reversed = _fn_ModuleList = _fn_ParameterList = _fn_list
+
+    def _fn_tqdm(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        """What a bar of progress goes through, in a loop's header or in a variable: a range stays one."""
+        walked = [*args[:1], *([keywords["iterable"]] if "iterable" in keywords else [])]
+        lazy = bool(walked) and any(isinstance(r, (Range, Zipped)) for r in walked[0].refs)
+        return walked[0] if lazy else self._fn_list(name, walked, keywords)
+
+    def _fn_trange(self, name: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
+        return self._fn_range("range", args, keywords)
 
     def _fn_bytes(self, name: str, args: list[Value], _: dict[str, Value]) -> Value:
         return Value(labels=frozenset().union(*(self.full_labels(a) for a in args[:1])), symbols=merge_symbols(args))
