@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from checks.program import branches, order, parse, source
+from checks.program.branches_said import settings_said
 from checks.program.derived import with_derived
 from checks.program.engine.interpreter import Interpreter
 from checks.program.environment import environment as read_environment
@@ -161,7 +162,8 @@ def analyse(
     settings = {name: setting.value for name, setting in configuration.items()}
     label = final_label(runs, claimed)
     launch = {**LAUNCH, **_world(runs)}
-    off = branches.switched_off(tree, label, configuration, runs)
+    off = settings_said(tree, configuration, runs, [c for c in commands if c.script == front.headline])
+    off |= branches.switched_off(tree, label, configuration, runs)
     settings |= off
     machine = Interpreter({**settings, **launch}, front.trees)
     machine.run(front.headline)

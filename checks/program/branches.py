@@ -37,7 +37,7 @@ def settings_that_reach(
     while found is not None:
         parent = parents.get(found)
         if isinstance(parent, ast.If) and len(result) < _MOST:
-            _require(parent.test, found not in parent.orelse, names, result)
+            require(parent.test, found not in parent.orelse, names, result)
         if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
             call = _only_call(tree, parent.name)
             if call is not None and call not in _ancestors(call, parents, parent):
@@ -65,7 +65,7 @@ def switched_off(
     result: dict[str, str] = {}
     for node in nodes.of(tree, (ast.If,)):
         needed: dict[str, str] = {}
-        _require(node.test, True, names, needed)
+        require(node.test, True, names, needed)
         if len(needed) != 1 or "1" not in needed.values():
             continue
         said = _printed(s.value for s in node.body if isinstance(s, ast.Expr))
@@ -128,24 +128,34 @@ def _template(node: ast.JoinedStr | ast.Constant) -> str:
     return "".join(p.value if isinstance(p, ast.Constant) and isinstance(p.value, str) else "{" for p in node.values)
 
 
-def _require(test: ast.expr, holds: bool, names: set[str], result: dict[str, str]) -> None:
+def require(test: ast.expr, holds: bool, names: set[str], result: dict[str, str]) -> None:
+    """Add the settings under which a condition holds, or does not, as far as it is one on settings."""
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) and holds:
         for part in test.values:
-            _require(part, True, names, result)
+            require(part, True, names, result)
+    elif isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        for part in test.values:
+            way_out: dict[str, str] = {}
+            require(part, False, names, way_out)
+            if way_out:
+                result.update(way_out)
+                break
     elif isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or) and holds:
         ways: list[dict[str, str]] = [{} for _ in test.values]
         for part, way in zip(test.values, ways, strict=True):
-            _require(part, True, names, way)
+            require(part, True, names, way)
         known = [way for way in ways if way]
         result.update(known[-1] if known else {})  # what comes last is what was added to let it run
     elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        _require(test.operand, not holds, names, result)
+        require(test.operand, not holds, names, result)
     elif isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.comparators[0], ast.Constant):
         name = _setting(test.left, names)
         value = test.comparators[0].value
         equal = (isinstance(test.ops[0], ast.Eq) and holds) or (isinstance(test.ops[0], ast.NotEq) and not holds)
         more = isinstance(test.ops[0], (ast.Gt, ast.GtE)) and holds
-        if name and (equal or more):
+        if name and isinstance(test.ops[0], ast.Gt) and not holds:
+            result[name] = str(value)
+        elif name and (equal or more):
             result[name] = str(
                 value + 1 if more and isinstance(value, int) and not isinstance(test.ops[0], ast.GtE) else value
             )

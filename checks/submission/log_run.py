@@ -38,6 +38,8 @@ _ADAPTIVE = re.compile(r"tt|tc|slot")
 _SEED_IN_NAME = re.compile(r"seed[_-]?(\d{1,9})(?!\d)|[_-]s(\d{1,6})(?![a-z\d])", re.IGNORECASE)
 _STRIDES = {"16", "32", "64", "128", "256", "512"}  # "_s64" in a file name is a stride
 _SIZE_WORDS = ("size", "bytes", "artifact", "serialized", "total", "budget")
+_MOST_SAID, _LONGEST_SAID = 200, 120
+_DIGIT = re.compile(r"\d")
 _HEADER_FACTS = 2
 _HEADER_SETTINGS = 12
 
@@ -64,6 +66,7 @@ class RunBuilder:
         self.ttt_curve: list[tuple[int, float]] = []
         self.ttt_started = 0
         self.notes: list[str] = []
+        self.said: dict[str, int] = {}  # lines without a number, which a constant text of the script may be
         self.error: tuple[int, str] | None = None
 
     @property
@@ -80,6 +83,8 @@ class RunBuilder:
     def feed(self, number: int, line: str) -> None:
         """Take one cleaned, non-empty line."""
         self.last_line = number
+        if len(line) <= _LONGEST_SAID and len(self.said) < _MOST_SAID and not _DIGIT.search(line):
+            self.said.setdefault(line.strip(), number)
         step = pat.step_line(line)
         if step is not None:
             self.settings.in_block = False
@@ -175,6 +180,7 @@ class RunBuilder:
     def build(self) -> Run:
         """Freeze the facts into a Run."""
         facts, settings = self.facts, self.settings.values
+        facts.details["said"] = self.said
         self._header_facts()
         self.sizes.conclude()
         self.curve.conclude(facts)

@@ -31,6 +31,12 @@ def test_baseline_facts_come_from_the_log_and_not_from_its_source() -> None:
     assert run.complete and run.reason == ""
 
 
+def test_lines_without_a_number_are_kept_for_the_script_to_recognise() -> None:
+    run = one(sample.BASELINE + "\nfinal_eval_mode:standard\n")
+    assert run.details["said"]["final_eval_mode:standard"] == sample.BASELINE.count("\n") + 2
+    assert not any(character.isdigit() for line in run.details["said"] for character in line)
+
+
 def test_every_fact_names_its_line() -> None:
     run = one(sample.BASELINE)
     lines = sample.BASELINE.split("\n")
