@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from checks.rules.base import Case
@@ -83,7 +83,8 @@ def _relevant(case: Case) -> list[Run]:
 def _of_run(case: Case, run: Run, cap: float, tolerated: float, honest: float) -> Decision:
     stop = _stop(run) or 0.0
     seconds = _gptq(run, "hessian_seconds")
-    reserve = _gptq(run, "reserve_seconds") or _reserve(case, run)
+    spent = stop >= cap and "stop" in run.details  # the log shows that no reserve of the configuration was kept
+    reserve = _gptq(run, "reserve_seconds") or (_seconds(_printed(run)) if spent else _reserve(case, run))
     total = max(stop + (seconds or 0.0), run.train_seconds or 0.0)
     evidence = [_line(case, run, _stop_line(run), f"{name_run(run)}: training stops at {stop:.3f} s", "clock")]
     if _gptq(run, "reserve_line"):
@@ -166,8 +167,15 @@ def _mentions_other_cap(case: Case) -> bool:
 
 def _reserve(case: Case, run: Run | None) -> float:
     """Seconds that a setting keeps in reserve: printed by the run, or configured."""
-    printed = {n: _number(v) for n, v in run.settings.items() if _RESERVE_SETTING.search(n)} if run is not None else {}
-    found = printed or _numbers(case, _RESERVE_SETTING)
+    printed = _printed(run) if run is not None else {}
+    return _seconds(printed or _numbers(case, _RESERVE_SETTING))
+
+
+def _printed(run: Run) -> dict[str, float]:
+    return {n: _number(v) for n, v in run.settings.items() if _RESERVE_SETTING.search(n)}
+
+
+def _seconds(found: Mapping[str, float]) -> float:
     return max((v / 1000.0 if n.endswith("_MS") else v for n, v in found.items()), default=0.0)
 
 
