@@ -7,6 +7,7 @@ from checks.program.trace import BlendEvent, LookupEvent, ScoreEvent
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
 from checks.rules.evaluation.ngram_native import native_breach
+from checks.rules.evaluation.told_only import told_only
 from checks.verdict import Finding, Group
 
 CODE = "ngram-target-only"
@@ -56,7 +57,12 @@ def check(case: Case) -> Finding:
     native = native_breach(case, say)
     if native is not None:
         return native
-    unknown = ordering.undecidable(case, say) or ordering.unread(case, say) or ordering.exhausted(case, say)
+    unknown = (
+        ordering.undecidable(case, say)
+        or ordering.unread(case, say)
+        or ordering.exhausted(case, say)
+        or told_only(case, say, "ngram")
+    )
     if unknown is not None:
         return unknown
     return say.passed(

@@ -10,6 +10,7 @@ from checks.program.program import Program
 from checks.program.trace import Place, ReportEvent, ScoreEvent, Trace
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering, phases
+from checks.rules.evaluation.told_score import said_before_export
 from checks.rules.places import at, name_run, of_run
 from checks.verdict import Evidence, Finding, Group
 
@@ -66,6 +67,14 @@ def check(case: Case) -> Finding:
             "The claimed score is one of weights before export; the logs' scores of the artifact are others.",
             earlier,
             "Claim the score of the compressed file.",
+        )
+    told = said_before_export(case)
+    if told:
+        weigh = say.warn if case.non_record else say.fail
+        return weigh(
+            "The author calls the claimed score one of weights before quantisation; no log scores the artifact.",
+            told,
+            "Evaluate the compressed file to the end and claim that number.",
         )
     unknown = ordering.undecidable(case, say)
     if unknown is not None:

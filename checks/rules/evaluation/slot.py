@@ -5,6 +5,7 @@ from __future__ import annotations
 from checks.program.trace import AdaptEvent, ScoreEvent
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
+from checks.rules.evaluation.told_only import told_only
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "slot"
@@ -37,7 +38,7 @@ def check(case: Case) -> Finding:
             ordering.unique(rows),
             "Fit only on tokens that were scored in earlier windows, and score with what was fixed before.",
         )
-    unknown = ordering.undecidable(case, say)
+    unknown = ordering.undecidable(case, say) or told_only(case, say, "slot")
     if unknown is not None:
         return unknown
     causal = _causal(case)

@@ -6,6 +6,7 @@ from checks.program.program import Program
 from checks.program.trace import AdaptEvent
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
+from checks.rules.evaluation.told_only import told_only
 from checks.rules.evaluation.val_training import training_on_val
 from checks.verdict import Evidence, Finding, Group
 
@@ -37,7 +38,7 @@ def check(case: Case) -> Finding:
             ordering.unique(rows),
             "Score every token under the state from before any update that uses it: score a chunk, then train on it.",
         )
-    unknown = ordering.undecidable(case, say) or ordering.exhausted(case, say)
+    unknown = ordering.undecidable(case, say) or ordering.exhausted(case, say) or told_only(case, say, "ttt")
     if unknown is not None:
         return unknown
     trace = program.trace

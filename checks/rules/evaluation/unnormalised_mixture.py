@@ -6,6 +6,7 @@ from checks.program.native.spread import NativeSpread, spread_losses
 from checks.program.program import Program
 from checks.rules.base import Case, Verdicts
 from checks.rules.evaluation import ordering
+from checks.rules.evaluation.told_only import told_only
 from checks.verdict import Evidence, Finding, Group
 
 CODE = "unnormalised-mixture"
@@ -46,7 +47,7 @@ def check(case: Case) -> Finding:
                 ordering.unique(rows),
                 "Mix whole normalised distributions over the vocabulary, then read off the true token.",
             )
-    unknown = ordering.undecidable(case, say) or ordering.unread(case, say)
+    unknown = ordering.undecidable(case, say) or ordering.unread(case, say) or told_only(case, say, "ppm")
     if unknown is not None:
         return unknown
     return say.passed("No unnormalised expert was found in what the headline's scores are made of.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from checks.rules.base import Case, Verdicts
 from checks.rules.counted import Counted, counted
+from checks.rules.evaluation import told_only
 from checks.rules.evaluation.typed_score import uncomputed
 from checks.rules.evidence import claim_support
 from checks.rules.evidence.claim_support import Support, supports
@@ -28,6 +29,12 @@ def check(case: Case) -> Finding:
         return say.not_applicable("No score is claimed.")
     stated = of_claim(case, "val_bpb", f"claims {claim}")
     if not case.submission.runs:
+        for mechanism in told_only.MECHANISMS:
+            command = told_only.switched_on(case, mechanism)
+            account = told_only.credited(case, mechanism) if command else None
+            if command and account:
+                text = f"The claim of {claim} is told as a score with {mechanism}: {command.what}."
+                return say.fail(text, [stated, account, command], "Add the script that ran, and its logs.")
         text = f"The claim of {claim} cannot be checked: there is no training log."
         return say.unknown(text, [stated], "Attach the training logs.")
     if foreign := not_in_scripts(case):

@@ -140,15 +140,20 @@ def _json_place(case: Case, what: str) -> Evidence:
 
 def not_in_scripts(case: Case) -> Evidence | None:
     """A log line that shows a mechanism at work which no script mentions; None when some could not be read."""
-    scripts = case.program.scripts.values()
-    if not scripts or any(s.error or (s.packed and "unpacked" not in s.display) for s in scripts):
-        return None
     for run in case.submission.runs:
         for mechanism, line in run.details.get("ran", {}).items():
-            words = _MECHANISMS.get(mechanism)
-            if words and not any(words.search(s.text) for s in scripts):
+            if lacks(case, mechanism):
                 return at(case, run.log, line, f"the log shows {mechanism} at work, and no script contains it")
     return None
+
+
+def lacks(case: Case, mechanism: str) -> bool:
+    """Whether every script could be read and none mentions a mechanism."""
+    scripts = case.program.scripts.values()
+    words = _MECHANISMS.get(mechanism)
+    if words is None or not scripts or any(s.error or (s.packed and "unpacked" not in s.display) for s in scripts):
+        return False
+    return not any(words.search(s.text) for s in scripts)
 
 
 def _foreign_source(case: Case) -> Evidence | None:
