@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 
+from checks.program.engine.carried import Carried
 from checks.program.engine.labels import Adapted, Data, Flag, Looked, Scored, Uses
-from checks.program.engine.pooling import Pooling
 from checks.program.engine.selections import data_of
 from checks.program.engine.values import Value
 
 _RESIDUAL = "residual"
 
 
-class Residuals(Pooling):
+class Residuals(Carried):
     """Marks ``probs - one_hot``, and what is moved along it."""
 
     def form_binary(self, op: type[ast.AST], left: Value, right: Value, result: Value) -> Value:
