@@ -81,11 +81,11 @@ def _compared(op: ast.cmpop, left: float | None, right: float | None) -> bool | 
 
 
 def _number(node: ast.expr, values: Mapping[str, str]) -> float | None:
-    if isinstance(node, ast.Constant):
-        return float(node.value) if isinstance(node.value, (int, float)) else None
     try:
+        if isinstance(node, ast.Constant):
+            return float(node.value) if isinstance(node.value, (int, float)) else None
         return float(values[_read(node, values)])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
 
 

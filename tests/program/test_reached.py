@@ -71,3 +71,5 @@ def test_a_constant_line_that_proves_nothing() -> None:
     assert said("final_eval_mode:standard", text=MODES + 'print("final_eval_mode:standard")\n') == {}
     assert said("final_eval_mode:standard", text=MODES + "args.eval_stride = 0\n") == {}
     assert said("final_eval_mode:standard", text=MODES.replace("args.eval_stride > 0", "ready()")) == {}
+    huge = MODES.replace("> 0", f"> {10**400}")
+    assert said("final_eval_mode:standard", text=huge) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 from collections.abc import Iterator
 
 from checks.program.nodes import nodes, of
@@ -119,7 +120,8 @@ def _text(node: ast.expr, known: dict[str, ast.expr]) -> str:
     if isinstance(node, ast.Name) and isinstance(known.get(node.id), (ast.Constant, ast.Attribute, ast.Name)):
         node = known[node.id]
     if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-        return f"{float(node.value):g}"
+        with contextlib.suppress(OverflowError):  # a literal that no float holds stays as it is written
+            return f"{float(node.value):g}"
     return ast.unparse(node)
 
 
