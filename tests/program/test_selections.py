@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 import random
 
+import pytest
+
 from checks.program.engine.labels import Data, Labels, Symbol, regions_overlap
 from checks.program.engine.selections import data_of, refine
+from tests.program.test_followed import LOAD, analysed
 
 LOOPS = 14
 
@@ -56,3 +59,17 @@ def test_few_selections_are_all_told_apart() -> None:
 def test_training_tokens_keep_their_last_selection() -> None:
     once = refine(frozenset({Data("train", frozenset(), "")}), frozenset({(1, 0)}))
     assert refine(once, frozenset({(2, 0)}), "x") == {Data("train", frozenset({(2, 0)}), "x")}
+
+
+STRIDES = LOAD.replace(
+    "for i in range(0, len(val) - 1, 1024):\n        nll += model(val[i : i + 1024], val[i + 1 : i + 1025])",
+    "for step in range(1, 9):\n        nll += model(val[0 : len(val) - 1 : STEP], val[1 : len(val) : STEP])",
+)
+
+
+@pytest.mark.parametrize("step", ["step", "step + 1"])
+def test_how_far_apart_a_slice_takes_tokens_selects_none_of_them(step: str) -> None:
+    """Strides of two iterations hold the same tokens, as no strides would: none is another chunk."""
+    trace = analysed(train=STRIDES.replace("STEP", step) + 'evaluate(GPT(), load("fineweb_val_*.bin"))\n').trace
+    assert trace is not None
+    assert len({target for score in trace.scores.values() for target in score.targets}) == 1
